@@ -1,0 +1,1 @@
+"""Keras optimizers over the update rules."""
