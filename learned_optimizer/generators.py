@@ -1,0 +1,120 @@
+"""Random numbers: seeds, and one interface to draw on the host or in a graph.
+
+Compiled programs contain no random ops, so most numbers are drawn on the host
+from a `numpy.random.Generator` and passed in. Plain TF1 graphs draw them with
+ops instead. Code that draws through `Generator` is written once for both.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+MAX_SEED = 2**32 - 1
+
+
+def resolve_seed(random_seed: int | None) -> int:
+  """Returns a usable seed.
+
+  Args:
+    random_seed: an integer from 0 to `MAX_SEED`, or None for a fresh seed from
+      the entropy of the operating system.
+
+  Returns:
+    The given seed, or the fresh one.
+
+  Raises:
+    ValueError: the seed is not an integer or out of range.
+  """
+  if random_seed is None:
+    return int(np.random.default_rng().integers(MAX_SEED))
+  if not isinstance(random_seed, int | np.integer):
+    raise ValueError(
+      f"random_seed must be an integer or None, got {random_seed!r}"
+    )
+  if not 0 <= random_seed <= MAX_SEED:
+    raise ValueError(
+      f"random_seed must be from 0 to {MAX_SEED}, got {random_seed}"
+    )
+  return int(random_seed)
+
+
+class Generator(Protocol):
+  """The two methods of `numpy.random.Generator` that draw initial values."""
+
+  def normal(
+    self,
+    loc: float = 0.0,
+    scale: float = 1.0,
+    size: Sequence[int] | None = None,
+  ) -> Any:
+    """Draws from the normal distribution with mean loc and deviation scale."""
+
+  def uniform(
+    self,
+    low: float = 0.0,
+    high: float = 1.0,
+    size: Sequence[int] | None = None,
+  ) -> Any:
+    """Draws from the uniform distribution over [low, high)."""
+
+
+class TensorGenerator:
+  """Draws with random ops of the current TF1 graph.
+
+  Every call makes an op with the same op-level seed. In a graph without a
+  graph-level seed the stream of an op depends on nothing but its op-level seed,
+  so with a seed all draws of equal distribution begin with the same values:
+  initial parameters are prefixes of one common vector. The original code did
+  this, and numbers published for it depend on it. Without a seed the draws are
+  independent, and differ from run to run.
+
+  Executed eagerly, the same ops give other numbers.
+  """
+
+  def __init__(self, seed: int | None = None) -> None:
+    """Initialises the generator.
+
+    Args:
+      seed: the op-level seed of every op, or None for unseeded ops.
+    """
+    self._seed = seed
+
+  def normal(
+    self,
+    loc: float = 0.0,
+    scale: float = 1.0,
+    size: Sequence[int] | None = None,
+  ) -> tf.Tensor:
+    """Draws from the normal distribution.
+
+    Args:
+      loc: mean.
+      scale: standard deviation.
+      size: shape of the result; None for a scalar.
+
+    Returns:
+      A float32 tensor of that shape, drawn anew in every session run.
+    """
+    shape = () if size is None else size
+    return tf.compat.v1.random_normal(shape, loc, scale, seed=self._seed)
+
+  def uniform(
+    self,
+    low: float = 0.0,
+    high: float = 1.0,
+    size: Sequence[int] | None = None,
+  ) -> tf.Tensor:
+    """Draws from the uniform distribution.
+
+    Args:
+      low: lower bound, included.
+      high: upper bound, excluded.
+      size: shape of the result; None for a scalar.
+
+    Returns:
+      A float32 tensor of that shape, drawn anew in every session run.
+    """
+    shape = () if size is None else size
+    return tf.compat.v1.random_uniform(shape, low, high, seed=self._seed)

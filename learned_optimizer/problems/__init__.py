@@ -1,0 +1,1 @@
+"""Problems to optimize: objectives, data sets, and sets of both."""
