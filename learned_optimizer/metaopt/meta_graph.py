@@ -1,0 +1,231 @@
+"""The graph and session of a meta-training run.
+
+It holds the learned optimizer's weights, RMSProp on them, and the programs
+that compute meta-gradients, under the variable names of the original
+checkpoints.
+"""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from learned_optimizer.metaopt import checkpoints, files
+from learned_optimizer.metaopt.errors import RunError
+from learned_optimizer.metaopt.program import (
+  Program,
+  Programs,
+  Task,
+  load_variables,
+)
+from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
+from learned_optimizer.optimizer.scaling import make_finite
+
+
+class MetaOptimizer(NamedTuple):
+  """How the weights descend: RMSProp as TF1 has it.
+
+  Attributes:
+    learning_rate: of RMSProp.
+    gradient_clip: meta-gradients are clipped to plus or minus this, element
+      by element, after non-finite elements are set to zero.
+    rms_decay: decay of the mean of squares.
+    rms_epsilon: added to it under the root.
+    l2_reg: weight of the sum of squared weights in the loss.
+  """
+
+  learning_rate: float = 1e-4
+  gradient_clip: float = 5.0
+  rms_decay: float = 0.9
+  rms_epsilon: float = 1e-20
+  l2_reg: float = 0.0
+
+
+class MetaProgram(NamedTuple):
+  """A program with the update of the weights from its meta-gradients.
+
+  Attributes:
+    program: the unroll.
+    train_op: one step of the meta-optimizer.
+    gradients: the clipped meta-gradients, by weight.
+    summaries: what TensorBoard shows, a serialised protocol buffer.
+  """
+
+  program: Program
+  train_op: tf.Operation
+  gradients: dict[str, tf.Tensor]
+  summaries: tf.Tensor
+
+
+class MetaGraph:
+  """Graph, session, weights and meta-optimizer of one run.
+
+  Attributes:
+    optimizer: the learned optimizer.
+    session: the session.
+    variables: everything a checkpoint holds: weights, RMSProp slots,
+      global_step.
+  """
+
+  def __init__(self, optimizer_spec: Any, meta_optimizer: MetaOptimizer):
+    """Builds the optimizer and initialises all variables."""
+    v1 = tf.compat.v1
+    self._settings = meta_optimizer
+    graph = tf.Graph()
+    with graph.as_default():
+      self.optimizer: RuleOptimizer = optimizer_spec.build()
+      self._global_step = v1.get_variable(
+        "global_step",
+        initializer=np.int32(0),
+        trainable=False,
+        use_resource=True,
+      )
+      self._rms_prop = v1.train.RMSPropOptimizer(
+        meta_optimizer.learning_rate,
+        meta_optimizer.rms_decay,
+        epsilon=meta_optimizer.rms_epsilon,
+        use_locking=True,
+      )
+      # Makes the slots, so that checkpoints are complete before any program
+      # is built.
+      self._rms_prop.apply_gradients(
+        [(tf.zeros_like(v), v) for v in self.optimizer.weights.values()]
+      )
+      self.variables = v1.global_variables()
+      self._saver = v1.train.Saver(
+        self.variables, max_to_keep=5, save_relative_paths=True
+      )
+      self._best_saver = v1.train.Saver(
+        self.variables, max_to_keep=1, save_relative_paths=True
+      )
+      initialize = v1.global_variables_initializer()
+    self.session = v1.Session(graph=graph)
+    self.session.run(initialize)
+    self.programs = Programs(self.session, self.optimizer)
+    self._meta_programs: dict[int, MetaProgram] = {}
+
+  def meta_program(self, task: Task, jit_compile: bool) -> MetaProgram:
+    """The program for a task, with the task loaded."""
+    program = self.programs.get(task, jit_compile, meta_gradients=True)
+    if id(program) not in self._meta_programs:
+      with self.session.graph.as_default():
+        self._meta_programs[id(program)] = self._add_update(program, task)
+    return self._meta_programs[id(program)]
+
+  def _add_update(self, program: Program, task: Task) -> MetaProgram:
+    out, weights = program.out, self.optimizer.weights
+    values = [variable.read_value() for variable in weights.values()]
+    # The loss is the meta-objective + l2_reg * sum of squared weights.
+    raw = [
+      gradient + 2 * self._settings.l2_reg * value
+      for gradient, value in zip(program.gradients, values, strict=True)
+    ]
+    limit = self._settings.gradient_clip
+    clipped = [
+      tf.clip_by_value(make_finite(grad, tf.zeros_like(grad)), -limit, limit)
+      for grad in raw
+    ]
+    train_op = self._rms_prop.apply_gradients(
+      zip(clipped, weights.values(), strict=True),
+      global_step=self._global_step,
+    )
+    summaries = self._summaries(out, task, raw, clipped, values)
+    gradients = dict(zip(weights, clipped, strict=True))
+    return MetaProgram(program, train_op, gradients, summaries)
+
+  def _summaries(self, out, task, raw, clipped, values):
+    summary = tf.compat.v1.summary
+
+    def histogram(name, tensor):
+      finite = make_finite(tensor, tf.zeros_like(tensor))
+      return summary.histogram(name, finite, collections=[])
+
+    def scalar(name, tensor):
+      return summary.scalar(name, tensor, collections=[])
+
+    problem_name = type(task.problem).__name__
+    with tf.name_scope(""):
+      summaries = [
+        histogram(f"State/{key}", slot)
+        for key, slot in zip(
+          self.optimizer.state_keys, out.output_state[0], strict=True
+        )
+      ]
+      summaries.append(scalar("MetaObjective", out.metaobj))
+      summaries.append(scalar(f"{problem_name}_MetaObjective", out.metaobj))
+      for i, name in enumerate(self.optimizer.weights):
+        summaries.append(histogram(f"{name}_rawgrad", raw[i]))
+        summaries.append(histogram(f"{name}_var", values[i]))
+        summaries.append(histogram(f"{name}_grad", clipped[i]))
+    return summary.merge(summaries)
+
+  # Values of the variables.
+
+  def values(self) -> dict[str, np.ndarray]:
+    """All variables by checkpoint name."""
+    values = self.session.run(self.variables)
+    names = [variable.op.name for variable in self.variables]
+    return dict(zip(names, values, strict=True))
+
+  def load(self, values: Mapping[str, np.ndarray]) -> None:
+    """Sets all variables from values by checkpoint name."""
+    load_variables(self.session, self.variables, values)
+
+  def load_weights(self, values: Mapping[str, Any]) -> None:
+    """Sets the weights alone."""
+    load_variables(self.session, list(self.optimizer.weights.values()), values)
+
+  def shapes(self) -> dict[str, tuple[int, ...]]:
+    """Shapes of all variables by checkpoint name."""
+    return {v.op.name: tuple(v.shape) for v in self.variables}
+
+  def global_step(self) -> int:
+    """How many unrolls the weights were trained on."""
+    return int(self.session.run(self._global_step))
+
+  # Checkpoints.
+
+  def publish(self, folder: pathlib.Path) -> None:
+    """Writes `model.ckpt-<global_step>`; the last five remain."""
+    if not self._saver.last_checkpoints:
+      self._saver.recover_last_checkpoints(checkpoints.kept(folder))
+    self._write(self._saver, folder)
+
+  def publish_unless_current(self, folder: pathlib.Path) -> None:
+    """Publishes again what a crash damaged or kept from being published."""
+    path = checkpoints.latest(folder)
+    try:
+      current = path and checkpoints.read(path).get("global_step")
+    except RunError:
+      current = None
+    if current != self.global_step():
+      self.publish(folder)
+
+  def keep_best(self, folder: pathlib.Path, cost: float) -> None:
+    """Keeps these weights in a folder `best-<global_step>`, instead of others.
+
+    Args:
+      folder: where to make that folder.
+      cost: the validation cost, kept with them.
+    """
+    best = folder / f"best-{self.global_step()}"
+    if not best.exists():
+      with files.whole_folder(best) as partial:
+        self._write(self._best_saver, partial)
+        (partial / "validation.json").write_text(json.dumps({"cost": cost}))
+    for other in files.numbered(folder, "best"):
+      if other != best:
+        shutil.rmtree(other)
+
+  def _write(self, saver, folder):
+    with self.session.graph.as_default():
+      saver.save(
+        self.session,
+        str(folder / "model.ckpt"),
+        self.global_step(),
+        write_meta_graph=False,
+      )

@@ -1,0 +1,1 @@
+"""Update rules and their TF1 optimizers; imports nothing of the other parts."""

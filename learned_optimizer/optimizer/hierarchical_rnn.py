@@ -1,0 +1,496 @@
+"""The hierarchical RNN optimizer (arXiv 1703.04813, sections 3 and 4).
+
+Up to three levels of GRU cells: one state per coordinate (level 0), one per
+parameter tensor (level 1) and one for the whole problem (level 2). Lower
+levels report averages upwards; upper levels bias the gates of lower ones.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from learned_optimizer.optimizer import hierarchical_rnn_weights, scaling
+from learned_optimizer.optimizer.layout import Layout
+from learned_optimizer.optimizer.rnn_cells import Affine, BiasGRU
+from learned_optimizer.optimizer.rule import (
+  Draws,
+  Generator,
+  Rule,
+  Slots,
+  State,
+  Update,
+  Weights,
+  WeightSpec,
+)
+from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
+
+_MIN_LOG_LR = -33.0
+# The decays that hold where they are not learned.
+_CONSTANT_SCALE_DECAY = 0.93
+_CONSTANT_INPUT_DECAY = 0.89
+
+
+@dataclasses.dataclass(frozen=True)
+class HierarchicalRNNRule(Rule):
+  """The update rule of the hierarchical RNN.
+
+  The state is a dictionary of matrices with one column per coordinate
+  (N columns), per tensor (T) or for the problem (1):
+  `hidden` [level_sizes[0], N], `layer` [level_sizes[1], T], `global`
+  [level_sizes[2], 1], `grad_accum` and `ms` [num_gradient_scales, N],
+  `scl_decay`, `inp_decay`, `log_learning_rate` and `true_param` [1, N]. Parts
+  that the settings do not call for are absent.
+
+  Attributes:
+    level_sizes: number of units of one, two or three levels, lowest first.
+    init_lr_range: smallest and largest initial learning rate.
+    learnable_decay: learn the decays of gradient scales and averages.
+    dynamic_output_scale: learn a learning rate per coordinate and bring the
+      update of each tensor to root mean square 1 before applying it.
+    use_attention: take gradients at a learned point beside the parameters.
+    num_gradient_scales: number of momentum time scales.
+    zero_init_lr_weights: start with zero learning-rate readout weights.
+    use_log_means_squared: input the relative log mean squares.
+    use_relative_lr: input the log learning rate relative to its mean.
+    use_extreme_indicator: input how far the learning rate is out of 1e-6..1.
+    max_log_lr: upper limit of the log learning rate; the lower one is -33.
+    use_problem_lr_mean: that mean is over the problem, not over the tensor.
+    use_gradient_shortcut: add a linear map of the scaled gradients.
+    use_lr_shortcut: input the log learning rate relative to 1e-3.
+    use_grad_products: input products of gradients at adjacent scales.
+    use_multiple_scale_decays: one decay of mean squares per scale.
+    learnable_inp_decay: learn the decays of gradient scales.
+    learnable_rnn_init: learn the initial RNN states, else draw them.
+    biasgrucell_scale: scale of the initial GRU matrices.
+    biasgrucell_gate_bias_init: initial bias of the GRU gates.
+    hrnn_rnn_readout_scale: scale of the initial readout weights.
+    hrnn_default_decay_var_init: initial bias of the input decay.
+    scale_decay_bias_init: initial bias of the decay of mean squares.
+    learning_rate_momentum_logit_init: initial logit of the memory of the
+      learning rate.
+    hrnn_affine_scale: scale of the initial matrices between levels.
+
+  Raises:
+    ValueError: if a setting is out of range or two do not fit together.
+  """
+
+  name = "hRNN"
+
+  level_sizes: Sequence[int]
+  init_lr_range: tuple[float, float] = (1e-6, 1e-2)
+  learnable_decay: bool = True
+  dynamic_output_scale: bool = True
+  use_attention: bool = False
+  num_gradient_scales: int = 4
+  zero_init_lr_weights: bool = True
+  use_log_means_squared: bool = True
+  use_relative_lr: bool = True
+  use_extreme_indicator: bool = False
+  max_log_lr: float = 33.0
+  use_problem_lr_mean: bool = False
+  use_gradient_shortcut: bool = False
+  use_lr_shortcut: bool = False
+  use_grad_products: bool = False
+  use_multiple_scale_decays: bool = False
+  learnable_inp_decay: bool = True
+  learnable_rnn_init: bool = True
+  biasgrucell_scale: float = 0.5
+  biasgrucell_gate_bias_init: float = 2.2
+  hrnn_rnn_readout_scale: float = 0.5
+  hrnn_default_decay_var_init: float = 2.2
+  scale_decay_bias_init: float = 3.2
+  learning_rate_momentum_logit_init: float = 3.2
+  hrnn_affine_scale: float = 0.5
+
+  def __post_init__(self):
+    sizes = list(self.level_sizes)
+    if not 1 <= len(sizes) <= 3 or not all(
+      isinstance(size, int) and size > 0 for size in sizes
+    ):
+      raise ValueError(
+        f"level_sizes is {sizes}; one to three positive integers are accepted."
+      )
+    lr_range = self.init_lr_range
+    if len(lr_range) != 2 or not 0 < lr_range[0] <= lr_range[1]:
+      raise ValueError(
+        f"init_lr_range is {lr_range}; two positive numbers in ascending order"
+        " are accepted."
+      )
+    if self.num_gradient_scales < 1:
+      raise ValueError(
+        f"num_gradient_scales is {self.num_gradient_scales}; a positive"
+        " integer is accepted."
+      )
+    for setting in (
+      "use_relative_lr",
+      "use_extreme_indicator",
+      "use_lr_shortcut",
+    ):
+      if getattr(self, setting) and not self.dynamic_output_scale:
+        raise ValueError(
+          f"{setting} is True, which needs dynamic_output_scale=True."
+        )
+
+  @property
+  def num_levels(self) -> int:
+    """Number of levels, 1 to 3."""
+    return len(self.level_sizes)
+
+  @property
+  def num_features(self) -> int:
+    """Number of input features per coordinate."""
+    scales = self.num_gradient_scales
+    return (
+      scales
+      + (scales - 1) * self.use_grad_products
+      + scales * self.use_log_means_squared
+      + self.use_relative_lr
+      + self.use_extreme_indicator
+      + self.use_lr_shortcut
+    )
+
+  @property
+  def num_reported_features(self) -> int:
+    """How many of them level 1 sees: none where all are scaled gradients."""
+    plain = self.num_features == self.num_gradient_scales
+    return 0 if plain else self.num_features
+
+  @property
+  def learns_input_decay(self) -> bool:
+    """Whether the decays of gradient scales are learned."""
+    return (
+      self.learnable_decay
+      and self.learnable_inp_decay
+      and self.num_gradient_scales > 1
+    )
+
+  def weight_specs(self) -> Mapping[str, WeightSpec]:
+    return hierarchical_rnn_weights.weight_specs(self)
+
+  def draws(self, params: Sequence[Any], generator: Generator) -> Draws:
+    draws = {}
+    low, high = (0.5 * math.log(lr) for lr in self.init_lr_range)
+    if self.dynamic_output_scale and low < high:
+      # Each is half of the range on the log scale; their sum spans it.
+      draws["coordinates"] = [
+        generator.uniform(low, high, tuple(param.shape)) for param in params
+      ]
+      draws["tensors"] = [generator.uniform(low, high, ()) for _ in params]
+    if not self.learnable_rnn_init:
+      draws["init_vectors"] = [
+        generator.uniform(-1.0, 1.0, (1, size)) for size in self.level_sizes
+      ]
+    return draws
+
+  def init_state(
+    self, weights: Weights, params: Sequence[tf.Tensor], draws: Draws
+  ) -> State:
+    layout = Layout.of(params)
+    dtype = params[0].dtype
+    columns = layout.num_coordinates
+    row = tf.zeros([1, columns], dtype)
+    scales = tf.zeros([self.num_gradient_scales, columns], dtype)
+    vectors = [
+      tf.reshape(self._init_vector(weights, draws, level, dtype), [size, 1])
+      for level, size in enumerate(self.level_sizes)
+    ]
+    state = {
+      "hidden": vectors[0] + row,
+      "grad_accum": scales,
+      "ms": scales,
+      "scl_decay": row,
+      "inp_decay": row,
+    }
+    if self.num_levels > 1:
+      state["layer"] = vectors[1] + tf.zeros([1, len(params)], dtype)
+    if self.num_levels > 2:
+      state["global"] = vectors[2]
+    if self.dynamic_output_scale:
+      log_lr = row + math.log(self.init_lr_range[0])
+      if "coordinates" in draws:
+        log_lr = layout.flatten(
+          [
+            tf.cast(coordinates, dtype) + tf.cast(tensor, dtype)
+            for coordinates, tensor in zip(
+              draws["coordinates"], draws["tensors"], strict=True
+            )
+          ]
+        )
+      state["log_learning_rate"] = tf.clip_by_value(
+        log_lr, _MIN_LOG_LR, self.max_log_lr
+      )
+    if self.use_attention:
+      state["true_param"] = layout.flatten(params)
+    return state
+
+  def _init_vector(self, weights, draws, level, dtype):
+    if self.learnable_rnn_init:
+      return weights[f"LOL/Level{level}_RNN/init_vector"]
+    return tf.cast(draws["init_vectors"][level], dtype)
+
+  def slot_keys(self) -> list[str]:
+    scales = range(1, self.num_gradient_scales + 1)
+    keys = ["inp_decay", "parameter", "scl_decay", "true_param"]
+    keys += [f"grad_accum{i}" for i in scales] + [f"ms{i}" for i in scales]
+    keys += ["layer"] * (self.num_levels > 1)
+    keys += ["log_learning_rate"] * self.dynamic_output_scale
+    return sorted(keys)
+
+  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
+    layout = Layout.of(params)
+    per_tensor = [{} for _ in params]
+
+    def put(key, rows):
+      for slots, block in zip(per_tensor, layout.split(rows), strict=True):
+        slots[key] = tf.transpose(block)
+
+    put("parameter", state["hidden"])
+    for i in range(self.num_gradient_scales):
+      put(f"grad_accum{i + 1}", state["grad_accum"][i : i + 1])
+      put(f"ms{i + 1}", state["ms"][i : i + 1])
+    for key in ("scl_decay", "inp_decay", "log_learning_rate"):
+      if key in state:
+        put(key, state[key])
+    truths = params
+    if self.use_attention:
+      truths = layout.unflatten(state["true_param"])
+    for i, (slots, truth) in enumerate(zip(per_tensor, truths, strict=True)):
+      slots["true_param"] = tf.identity(truth)
+      if self.num_levels > 1:
+        slots["layer"] = tf.transpose(state["layer"][:, i : i + 1])
+    global_state = []
+    if self.num_levels > 2:
+      global_state = [tf.transpose(state["global"])]
+    return Slots(per_tensor, global_state)
+
+  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
+    layout = Layout.of(params)
+
+    def take(key):
+      blocks = [tf.transpose(tensor[key]) for tensor in slots.per_tensor]
+      return layout.join(blocks)
+
+    scales = range(1, self.num_gradient_scales + 1)
+    state = {
+      "hidden": take("parameter"),
+      "grad_accum": tf.concat([take(f"grad_accum{i}") for i in scales], axis=0),
+      "ms": tf.concat([take(f"ms{i}") for i in scales], axis=0),
+      "scl_decay": take("scl_decay"),
+      "inp_decay": take("inp_decay"),
+    }
+    if self.num_levels > 1:
+      layers = [tf.transpose(tensor["layer"]) for tensor in slots.per_tensor]
+      state["layer"] = tf.concat(layers, axis=1)
+    if self.num_levels > 2:
+      state["global"] = tf.transpose(slots.global_state[0])
+    if self.dynamic_output_scale:
+      state["log_learning_rate"] = take("log_learning_rate")
+    if self.use_attention:
+      state["true_param"] = layout.flatten(
+        [tensor["true_param"] for tensor in slots.per_tensor]
+      )
+    return state
+
+  def update(
+    self,
+    weights: Weights,
+    params: Sequence[tf.Tensor],
+    grads: Sequence[tf.Tensor],
+    state: State,
+    prescribed_steps: Sequence[tf.Tensor] | None = None,
+  ) -> Update:
+    layout = Layout.of(params)
+    grad_accum, ms = self._average_gradient(
+      layout, layout.flatten(grads), state
+    )
+    scaled = scaling.rms_scale(grad_accum, ms)
+    features = self._features(layout, scaled, ms, state)
+
+    hidden, new_state = self._update_rnns(weights, layout, features, state)
+    new_state |= {"grad_accum": grad_accum, "ms": ms}
+    new_state |= self._new_decays(weights, hidden)
+
+    lr = attended_lr = tf.ones([], hidden.dtype)
+    if self.dynamic_output_scale:
+      log_lr = self._new_log_learning_rate(weights, hidden, state)
+      new_state["log_learning_rate"] = self._remember_log_learning_rate(
+        weights, log_lr, state
+      )
+      offset = weights["LOL/PerTensor/param_stepsize_offset"]
+      lr = attended_lr = tf.exp(log_lr + offset)
+      if self.use_attention:
+        attended_lr = tf.exp(log_lr)
+
+    steps = layout.unflatten(
+      lr * self._direction(weights, layout, hidden, scaled)
+    )
+    truths = params
+    if self.use_attention:
+      truths = layout.unflatten(state["true_param"])
+    moves = steps if prescribed_steps is None else prescribed_steps
+    new_params = [t - move for t, move in zip(truths, moves, strict=True)]
+    attended = new_params
+    if self.use_attention:
+      new_state["true_param"] = layout.flatten(new_params)
+      looks = layout.unflatten(
+        attended_lr
+        * self._direction(weights, layout, hidden, scaled, attention=True)
+      )
+      attended = [t - look for t, look in zip(truths, looks, strict=True)]
+    return Update(new_params, attended, steps, new_state)
+
+  def _average_gradient(self, layout, grad, state):
+    """Momentum and mean square at every time scale, both [scales, N]."""
+    input_decays = self._decay_cascade(state["inp_decay"])
+    scale_decays = state["scl_decay"]
+    if self.use_multiple_scale_decays:
+      scale_decays = self._decay_cascade(scale_decays)
+    if self.num_gradient_scales > 1:
+      grad_accum = (
+        grad * (1.0 - input_decays) + state["grad_accum"] * input_decays
+      )
+    else:
+      grad_accum = grad
+    # A mean square counts as not yet begun only where it is exactly zero for
+    # the whole tensor, so that coordinates with zero gradient keep theirs.
+    used = layout.sum(tf.cast(tf.not_equal(state["ms"], 0.0), grad.dtype))
+    fresh = layout.spread(tf.cast(tf.equal(used, 0.0), grad.dtype)) > 0.5
+    ms = scaling.mean_squared(grad_accum, scale_decays, state["ms"], fresh)
+    return grad_accum, ms
+
+  def _decay_cascade(self, decay):
+    """[1, N] to [scales, N]: each time scale decays at half the log rate."""
+    decays = [decay]
+    for _ in range(self.num_gradient_scales - 1):
+      decays.append(tf.sqrt(decays[-1]))
+    return tf.concat(decays, axis=0)
+
+  def _features(self, layout, scaled, ms, state):
+    """The inputs of level 0, [num_features, N]."""
+    features = [scaled]
+    if self.use_grad_products and self.num_gradient_scales > 1:
+      features.append(scaled[:-1] * scaled[1:])
+    if self.use_log_means_squared:
+      log_ms = tf.math.log(ms + 1e-16)
+      features.append(log_ms - tf.reduce_mean(log_ms, axis=0, keepdims=True))
+    if self.use_relative_lr:
+      log_lr = state["log_learning_rate"]
+      if self.use_problem_lr_mean:
+        mean = tf.reduce_mean(log_lr)
+      else:
+        mean = layout.spread(layout.mean(log_lr))
+      features.append(log_lr - mean)
+    if self.use_extreme_indicator:
+      log_lr = state["log_learning_rate"]
+      features.append(
+        tf.nn.relu(log_lr - math.log(1.0)) - tf.nn.relu(math.log(1e-6) - log_lr)
+      )
+    if self.use_lr_shortcut:
+      features.append(state["log_learning_rate"] - math.log(1e-3))
+    return tf.concat(features, axis=0)
+
+  def _update_rnns(self, weights, layout, features, state):
+    """All levels' new states; every level sees the old states above it."""
+
+    def affine(name):
+      name = f"LOL/{name}/Affine"
+      return Affine(weights[f"{name}/Matrix"], weights[f"{name}/Bias"])
+
+    def gru(name):
+      name = f"{name}/BiasGRUCell"
+      return BiasGRU(affine(f"{name}/gates"), affine(f"{name}/candidate"))
+
+    layer0, layer1 = "PerTensor/Layer0_RNN", "PerTensor/Layer1_RNN"
+    bias = None
+    if self.num_levels > 1:
+      bias = affine(f"{layer0}/Param")(state["layer"])
+      if self.num_levels > 2:
+        bias += affine(f"{layer0}/Global")(state["global"])
+      bias = layout.spread(bias)
+    hidden = gru(layer0)(features, state["hidden"], bias)
+    new_state = {"hidden": hidden}
+    if self.num_levels > 1:
+      report = hidden
+      if self.num_reported_features:
+        report = tf.concat([hidden, features], axis=0)
+      bias = None
+      if self.num_levels > 2:
+        bias = affine(layer1)(state["global"])
+      layer = gru(layer1)(layout.mean(report), state["layer"], bias)
+      new_state["layer"] = layer
+    if self.num_levels > 2:
+      # The original reports the last tensor alone where the paper has the
+      # mean over tensors; trained optimizers depend on it.
+      new_state["global"] = gru("Layer2_RNN")(layer[:, -1:], state["global"])
+    return hidden, new_state
+
+  def _new_decays(self, weights, hidden):
+    def decay(kind, learned, constant):
+      if not learned:
+        return tf.fill(
+          [1, hidden.shape[1]], tf.constant(constant, hidden.dtype)
+        )
+      logits = tf.matmul(
+        weights[f"LOL/{kind}_weights"], hidden, transpose_a=True
+      )
+      return tf.sigmoid(logits + weights[f"LOL/{kind}_bias"])
+
+    return {
+      "scl_decay": decay(
+        "scl_decay", self.learnable_decay, _CONSTANT_SCALE_DECAY
+      ),
+      "inp_decay": decay(
+        "inp_decay", self.learns_input_decay, _CONSTANT_INPUT_DECAY
+      ),
+    }
+
+  def _new_log_learning_rate(self, weights, hidden, state):
+    """The log learning rate of this step, clipped straight-through."""
+    log_lr = (
+      state["log_learning_rate"]
+      + tf.matmul(
+        weights["LOL/learning_rate_weights"], hidden, transpose_a=True
+      )
+      + weights["LOL/learning_rate_bias"]
+    )
+    clipped = tf.clip_by_value(log_lr, _MIN_LOG_LR, self.max_log_lr)
+    return log_lr + tf.stop_gradient(clipped - log_lr)
+
+  def _remember_log_learning_rate(self, weights, log_lr, state):
+    """What the state keeps: a running mean, although the step is undamped."""
+    memory = tf.sigmoid(weights["LOL/PerTensor/learning_rate_momentum_logit"])
+    return memory * state["log_learning_rate"] + (1.0 - memory) * log_lr
+
+  def _direction(self, weights, layout, hidden, scaled, attention=False):
+    """The update before the learning rate, [1, N]."""
+    readout, shortcut = "LOL/update_weights", "GradsToDelta"
+    if attention:
+      readout, shortcut = "LOL/attention_weights", "GradsToAttnDelta"
+    delta = tf.matmul(weights[readout], hidden, transpose_a=True)
+    if self.use_gradient_shortcut:
+      matrix = weights[f"LOL/PerTensor/{shortcut}/Matrix"]
+      delta += tf.matmul(matrix, scaled, transpose_a=True)
+    if self.dynamic_output_scale:
+      mean_square = layout.spread(layout.mean(tf.square(delta)))
+      delta /= tf.sqrt(mean_square + 1e-16)
+    return delta
+
+
+class HierarchicalRNN(RuleOptimizer):
+  """The hierarchical RNN as a TF1 optimizer; slots are `hRNN_<key>`."""
+
+  def __init__(
+    self, level_sizes: Sequence[int], random_seed: int | None = None, **kwargs
+  ):
+    """Builds the optimizer and its `LOL/` variables in the current graph.
+
+    Args:
+      level_sizes: number of units of one to three levels, lowest first.
+      random_seed: seed of every initial value, as an op seed of the graph.
+      **kwargs: settings of `HierarchicalRNNRule` and `TrainableOptimizer`;
+        others are ignored, so that one set of settings fits every optimizer.
+    """
+    super().__init__(HierarchicalRNNRule, (level_sizes,), random_seed, kwargs)

@@ -1,0 +1,93 @@
+"""Flat layout: all parameter tensors side by side as columns of one matrix.
+
+A rule that treats every coordinate alike works on matrices [rows, N], where N
+is the number of coordinates of all tensors together and a row is one feature
+of every coordinate. Rows are contiguous in memory, so that XLA vectorises over
+coordinates, and the number of operations does not grow with the features.
+Per-tensor quantities are matrices [rows, T], one column per tensor.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+class Layout:
+  """Where each tensor of a list lies among the columns of a flat matrix."""
+
+  def __init__(self, shapes: Sequence[Sequence[int]]):
+    """Lays out tensors of the given static shapes in order.
+
+    Raises:
+      ValueError: if there is no tensor or a dimension is unknown.
+    """
+    self.shapes = [tf.TensorShape(shape) for shape in shapes]
+    if not self.shapes:
+      raise ValueError("params is empty; at least one tensor is needed.")
+    for index, shape in enumerate(self.shapes):
+      if not shape.is_fully_defined():
+        raise ValueError(
+          f"params[{index}] has shape {shape}; every dimension must be known."
+        )
+    self.sizes = [shape.num_elements() for shape in self.shapes]
+
+  @classmethod
+  def of(cls, tensors: Sequence[tf.Tensor]) -> "Layout":
+    """The layout of these tensors."""
+    return cls([tensor.shape for tensor in tensors])
+
+  def flatten(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Joins tensors of this layout's shapes to one row [1, N]."""
+    return tf.concat([tf.reshape(t, [1, -1]) for t in tensors], axis=1)
+
+  def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Joins one [rows, n] block per tensor to [rows, N]."""
+    return tf.concat(blocks, axis=1)
+
+  def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
+    """Cuts [rows, N] into one block [rows, n] per tensor."""
+    return tf.split(rows, self.sizes, axis=1)
+
+  def unflatten(self, row: tf.Tensor) -> list[tf.Tensor]:
+    """Cuts [1, N] into tensors of the original shapes."""
+    return [
+      tf.reshape(block, shape)
+      for block, shape in zip(self.split(row), self.shapes, strict=True)
+    ]
+
+  def sum(self, rows: tf.Tensor) -> tf.Tensor:
+    """Sums [rows, N] over each tensor's columns: [rows, T]."""
+
+    # Sum and spread are each other's adjoint. Saying so keeps shape arithmetic
+    # out of their gradients, which XLA cannot compile in a loop that is
+    # differentiated twice.
+    @tf.custom_gradient
+    def total(x):
+      sums = [tf.reduce_sum(b, axis=1, keepdims=True) for b in self.split(x)]
+      return tf.concat(sums, axis=1), self.spread
+
+    return total(rows)
+
+  def spread(self, columns: tf.Tensor) -> tf.Tensor:
+    """Repeats each tensor's column over its coordinates: [rows, N]."""
+
+    @tf.custom_gradient
+    def repeat(x):
+      height = x.shape[0]
+      blocks = [
+        tf.broadcast_to(x[:, i : i + 1], [height, size])
+        for i, size in enumerate(self.sizes)
+      ]
+      return tf.concat(blocks, axis=1), self.sum
+
+    return repeat(columns)
+
+  def mean(self, rows: tf.Tensor) -> tf.Tensor:
+    """Means of [rows, N] over each tensor's columns: [rows, T]."""
+    counts = tf.constant([[max(s, 1) for s in self.sizes]], rows.dtype)
+    return self.sum(rows) / counts
+
+  @property
+  def num_coordinates(self) -> int:
+    """N, the number of coordinates of all tensors together."""
+    return sum(self.sizes)

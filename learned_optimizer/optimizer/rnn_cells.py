@@ -1,0 +1,53 @@
+"""The GRU cell of the hierarchical RNN, with features along the rows."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Affine(NamedTuple):
+  """An affine map: `matrix` [inputs, outputs] and `bias` [outputs]."""
+
+  matrix: tf.Tensor
+  bias: tf.Tensor
+
+  def __call__(self, columns: tf.Tensor) -> tf.Tensor:
+    """Maps [inputs, M] to [outputs, M]."""
+    product = tf.matmul(self.matrix, columns, transpose_a=True)
+    return product + self.bias[:, tf.newaxis]
+
+
+class BiasGRU(NamedTuple):
+  """A GRU cell whose gates take an extra bias from outside.
+
+  Attributes:
+    gates: affine map of [input; state] to [reset; update].
+    candidate: affine map of [input; reset * state] to the candidate state.
+  """
+
+  gates: Affine
+  candidate: Affine
+
+  def __call__(
+    self, inputs: tf.Tensor, state: tf.Tensor, bias: tf.Tensor | None = None
+  ) -> tf.Tensor:
+    """The new state.
+
+    Args:
+      inputs: [inputs, M].
+      state: [units, M].
+      bias: [3 * units, M] or [3 * units, 1], added to the pre-activations of
+        reset gate, update gate and candidate in this order.
+
+    Returns:
+      [units, M].
+    """
+    gates = self.gates(tf.concat([inputs, state], axis=0))
+    units = state.shape[0]
+    if bias is not None:
+      gates += bias[: 2 * units]
+    reset, update = tf.split(tf.sigmoid(gates), 2, axis=0)
+    candidate = self.candidate(tf.concat([inputs, reset * state], axis=0))
+    if bias is not None:
+      candidate += bias[2 * units :]
+    return update * state + (1.0 - update) * tf.tanh(candidate)

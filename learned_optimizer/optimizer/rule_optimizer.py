@@ -1,0 +1,112 @@
+"""TF1 optimizers whose mathematics is a rule."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from learned_optimizer.generators import TensorGenerator
+from learned_optimizer.optimizer.rule import Rule, Slots, draw_weights
+from learned_optimizer.optimizer.trainable_optimizer import (
+  TrainableOptimizer,
+  initial_value,
+)
+
+
+class RuleOptimizer(TrainableOptimizer):
+  """A TF1 optimizer around a `Rule`; holds its weights as variables.
+
+  Two of them with the same settings in one graph share their weights.
+  """
+
+  def __init__(
+    self,
+    rule_class: type[Rule],
+    args: Sequence[Any],
+    random_seed: int | None,
+    settings: Mapping[str, Any],
+  ):
+    """Builds the rule and its variables.
+
+    Args:
+      rule_class: the rule.
+      args: its positional arguments.
+      random_seed: op seed of initial values; None leaves them unseeded.
+      settings: keyword arguments, each for the rule, the base class or both.
+    """
+    accepted = inspect.signature(rule_class).parameters
+    self.rule = rule_class(
+      *args, **{k: v for k, v in settings.items() if k in accepted}
+    )
+    super().__init__(self.rule.name, self.rule.slot_keys(), **settings)
+    self._random_seed = random_seed
+    self.weights = self._make_weights()
+
+  def _make_weights(self) -> dict[str, tf.Variable]:
+    v1 = tf.compat.v1
+    specs = self.rule.weight_specs()
+    values = draw_weights(specs, TensorGenerator(self._random_seed))
+    with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
+      return {
+        name: v1.get_variable(
+          name,
+          initializer=tf.cast(value, tf.float32),
+          use_resource=True,
+        )
+        for name, value in values.items()
+      }
+
+  def _weight_variables(self):
+    return self.weights
+
+  def _weight_values(self):
+    return {name: var.read_value() for name, var in self.weights.items()}
+
+  def _draw_seed(self):
+    return self._random_seed
+
+  def unrolled_rule(self) -> Rule:
+    overridden = any(
+      getattr(type(self), method) is not getattr(RuleOptimizer, method)
+      for method in (
+        "_initialize_state",
+        "_initialize_global_state",
+        "_compute_update",
+        "_compute_updates",
+      )
+    )
+    return super().unrolled_rule() if overridden else self.rule
+
+  def _initialize_state(self, var):
+    return self._fresh_slots([var]).per_tensor[0]
+
+  def _initialize_global_state(self):
+    return self._fresh_slots([tf.zeros([1])]).global_state
+
+  def _compute_update(self, param, grad, state):
+    global_state = self._initialize_global_state()
+    params, states, _, _ = self._compute_updates(
+      [param], [grad], [state], global_state
+    )
+    return params[0], states[0]
+
+  def _compute_updates(self, params, grads, states, global_state):
+    if type(self)._compute_update is not RuleOptimizer._compute_update:
+      return super()._compute_updates(params, grads, states, global_state)
+    state = self.rule.from_slots(Slots(states, global_state), params)
+    update = self.rule.update(self._weight_values(), params, grads, state)
+    slots = self.rule.to_slots(update.state, update.params)
+    return (
+      update.params,
+      slots.per_tensor,
+      slots.global_state,
+      update.attended_params,
+    )
+
+  def _fresh_slots(self, params) -> Slots:
+    weights = {name: initial_value(v) for name, v in self.weights.items()}
+    draws = self.rule.draws(params, TensorGenerator(self._random_seed))
+    return self.rule.to_slots(
+      self.rule.init_state(weights, params, draws), params
+    )

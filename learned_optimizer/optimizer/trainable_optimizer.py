@@ -1,0 +1,281 @@
+"""The TF1 shell: an optimizer with variables around a pure update rule.
+
+`train` builds the differentiable unroll that meta-training descends on;
+`apply_gradients` applies the rule to the variables of an ordinary model.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from learned_optimizer.optimizer import training_graph
+from learned_optimizer.optimizer.rule import Rule, Slots
+from learned_optimizer.optimizer.slot_rule import SlotRule
+from learned_optimizer.optimizer.training_graph import TrainOutput
+from learned_optimizer.optimizer.unroll import MetaObjective, densify
+
+OPTIMIZER_SCOPE = "LOL"
+
+
+class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
+  """A TF1 optimizer whose update is learned.
+
+  Subclasses either wrap a `Rule` (see `RuleOptimizer`) or override
+  `_initialize_state` and `_compute_update`, or for an update across tensors
+  `_initialize_global_state` and `_compute_updates`. `train` and
+  `apply_gradients` honour the overrides alike.
+  """
+
+  def __init__(
+    self,
+    name: str,
+    state_keys: Sequence[str],
+    use_attention: bool = False,
+    use_log_objective: bool = False,
+    obj_train_max_multiplier: float = -1,
+    use_second_derivatives: bool = True,
+    use_numerator_epsilon: bool = False,
+    **unused_settings,
+  ):
+    """Sets the optimizer up.
+
+    Args:
+      name: slot variables are called `<name>_<key>`.
+      state_keys: keys of the slots of each variable.
+      use_attention: take gradients at the attended parameters.
+      use_log_objective: score unrolls by the mean log objective.
+      obj_train_max_multiplier: stop unrolls at this multiple of the initial
+        objective, where positive.
+      use_second_derivatives: let meta-gradients flow through gradients.
+      use_numerator_epsilon: where the log objective has its epsilon.
+      **unused_settings: ignored, so that one set of settings fits every
+        optimizer.
+    """
+    super().__init__(use_locking=False, name=name)
+    self.state_keys = sorted(state_keys)
+    self.use_attention = use_attention
+    self.meta_objective = MetaObjective(
+      use_log_objective,
+      use_numerator_epsilon,
+      obj_train_max_multiplier,
+      use_second_derivatives,
+      use_attention,
+    )
+    self._global_state_variables: dict[Any, list[tf.Variable]] = {}
+
+  # What a subclass defines.
+
+  @abc.abstractmethod
+  def _initialize_state(self, var: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The initial slots {key: tensor} of one parameter tensor."""
+
+  def _initialize_global_state(self) -> list[tf.Tensor]:
+    """The initial state that belongs to no single parameter tensor."""
+    return []
+
+  @abc.abstractmethod
+  def _compute_update(
+    self, param: tf.Tensor, grad: tf.Tensor, state: dict[str, tf.Tensor]
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The new value and the new slots of one parameter tensor."""
+
+  def _compute_updates(
+    self,
+    params: list[tf.Tensor],
+    grads: list[tf.Tensor],
+    states: list[dict[str, tf.Tensor]],
+    global_state: list[tf.Tensor],
+  ) -> tuple[
+    list[tf.Tensor],
+    list[dict[str, tf.Tensor]],
+    list[tf.Tensor],
+    list[tf.Tensor],
+  ]:
+    """New parameters, slots, global state and attended parameters."""
+    new_params, new_states = [], []
+    for param, grad, state in zip(params, grads, states, strict=True):
+      new_param, new_state = self._compute_update(param, grad, state)
+      new_params.append(new_param)
+      new_states.append(new_state)
+    return new_params, new_states, global_state, new_params
+
+  def unrolled_rule(self) -> Rule:
+    """The rule that `train` unrolls."""
+    return SlotRule(self)
+
+  def _weight_variables(self) -> dict[str, tf.Variable]:
+    """The variables that hold the rule's weights, by checkpoint name."""
+    return {}
+
+  # Meta-training.
+
+  def train(
+    self,
+    problem: Any,
+    dataset: Any,
+    jit_compile: bool = False,
+    meta_gradients: bool = True,
+  ) -> TrainOutput:
+    """Builds the differentiable unroll on a problem in the current graph.
+
+    Args:
+      problem: a `Problem`.
+      dataset: its `Dataset`; `EMPTY_DATASET` where it needs none.
+      jit_compile: compile the unroll and its meta-gradients to one XLA
+        program per length of what is fed. Then only `metaobj` is
+        differentiable, once and with respect to the optimizer's weights.
+      meta_gradients: whether a compiled unroll computes meta-gradients; what
+        only evaluates needs none.
+
+    Raises:
+      ValueError: if a parameter's shape is not fully defined, or compiling is
+        asked of a subclass that overrides the update of a rule.
+    """
+    rule = self.unrolled_rule()
+    if jit_compile and isinstance(rule, SlotRule):
+      raise ValueError(
+        f"jit_compile is True, but {type(self).__name__} overrides the update"
+        " in terms of its variables; only False is accepted."
+      )
+    return training_graph.build(
+      rule,
+      self._weight_variables(),
+      problem,
+      dataset,
+      self.meta_objective,
+      self._draw_seed(),
+      jit_compile,
+      meta_gradients,
+    )
+
+  def _draw_seed(self) -> int | None:
+    """The op seed of draws that are not fed."""
+    return None
+
+  # Application to the variables of a model.
+
+  def apply_gradients(
+    self,
+    grads_and_vars: Sequence[tuple[Any, tf.Variable]],
+    global_step: tf.Variable | None = None,
+    name: str | None = None,
+    return_true_params: bool = False,
+  ) -> Any:
+    """Adds one joint update of all variables to the current graph.
+
+    Everything is computed from values before the step.
+
+    Args:
+      grads_and_vars: pairs; those whose gradient is None are left alone.
+      global_step: incremented by one after the update, where given.
+      name: name of the returned operation.
+      return_true_params: also return the tensors of the parameters proper
+        before the step. In attention mode variables hold the attended point.
+
+    Returns:
+      The update operation, or with `return_true_params` a pair of it and the
+      list of true parameters.
+
+    Raises:
+      TypeError: if something is neither a gradient nor a variable.
+      ValueError: if there is no gradient, or a shape is not fully defined.
+    """
+    pairs = self._checked_pairs(grads_and_vars)
+    variables = [var for _, var in pairs]
+    slot_variables, global_variables = self._slot_variables(variables)
+    params = [var.read_value() for var in variables]
+    grads = [densify(g, p) for (g, _), p in zip(pairs, params, strict=True)]
+    states = [
+      {key: slot.read_value() for key, slot in slots.items()}
+      for slots in slot_variables
+    ]
+    global_state = [variable.read_value() for variable in global_variables]
+    new_params, new_states, new_global, attended = self._compute_updates(
+      params, grads, states, global_state
+    )
+    new_values = new_params if not self.use_attention else attended
+    assignments = list(zip(variables, new_values, strict=True))
+    assignments += zip(global_variables, new_global, strict=True)
+    for slots, new_state in zip(slot_variables, new_states, strict=True):
+      assignments += [(slots[key], new_state[key]) for key in slots]
+    true_params = [
+      state.get("true_param", param)
+      for state, param in zip(states, params, strict=True)
+    ]
+    # All reads come before the first write: every new value is computed, and
+    # every old one that is returned is read, before anything is assigned.
+    reads = true_params if return_true_params else []
+    with tf.control_dependencies([value for _, value in assignments] + reads):
+      writes = [var.assign(value).op for var, value in assignments]
+    with tf.control_dependencies(writes):
+      if global_step is None:
+        update = tf.no_op(name or self.get_name())
+      else:
+        update = global_step.assign_add(
+          1, read_value=False, name=name or self.get_name()
+        )
+        update = getattr(update, "op", update)
+    return (update, true_params) if return_true_params else update
+
+  def _checked_pairs(self, grads_and_vars):
+    pairs = list(grads_and_vars)
+    for grad, var in pairs:
+      if grad is not None and not isinstance(
+        grad, tf.Tensor | tf.IndexedSlices
+      ):
+        raise TypeError(
+          f"The gradient of {var} is {grad!r}; a Tensor, IndexedSlices or None"
+          " is accepted."
+        )
+      if not hasattr(var, "read_value"):
+        raise TypeError(f"{var!r} is not a tf.Variable.")
+    pairs = [(grad, var) for grad, var in pairs if grad is not None]
+    if not pairs:
+      raise ValueError("No variable has a gradient; at least one is needed.")
+    return pairs
+
+  def _slot_variables(self, variables):
+    """The slots of each variable, and the global state; made at first use."""
+    params = [initial_value(var) for var in variables]
+    initial = self._initial_slots(params)
+    per_variable = [
+      {
+        key: self._get_or_make_slot(var, value, key, f"{self.get_name()}_{key}")
+        for key, value in sorted(slots.items())
+      }
+      for var, slots in zip(variables, initial.per_tensor, strict=True)
+    ]
+    graph = tf.compat.v1.get_default_graph()
+    if graph not in self._global_state_variables:
+      self._global_state_variables[graph] = [
+        tf.compat.v1.get_variable(
+          f"{self.get_name()}/global_state" + (f"_{i}" if i else ""),
+          initializer=value,
+          trainable=False,
+          use_resource=True,
+        )
+        for i, value in enumerate(initial.global_state)
+      ]
+    return per_variable, self._global_state_variables[graph]
+
+  def _initial_slots(self, params: list[tf.Tensor]) -> Slots:
+    """Initial slots of new variables with these initial values."""
+    return Slots(
+      [self._initialize_state(param) for param in params],
+      self._initialize_global_state(),
+    )
+
+
+def initial_value(variable):
+  """The variable's value, or its initial value before it has one.
+
+  Initial values of slots that are built from this work in whatever order
+  variables are initialised.
+  """
+  return tf.cond(
+    tf.compat.v1.is_variable_initialized(variable),
+    variable.read_value,
+    lambda: tf.identity(variable.initial_value),
+  )
