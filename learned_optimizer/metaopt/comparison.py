@@ -15,7 +15,7 @@ from learned_optimizer.metaopt.program import (
   Task,
   describe,
   load_variables,
-  set_variable,
+  set_variables,
 )
 from learned_optimizer.optimizer.baselines import BASELINES
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
@@ -130,7 +130,7 @@ def _baseline(
     )
     (variable,) = optimizer.weights.values()
     for learning_rate in _grid(rule_class):
-      set_variable(session, variable, np.float32(learning_rate))
+      set_variables(session, [variable], [learning_rate])
       yield learning_rate, evaluation.loss_curves(program, num_steps, seeds)
 
 

@@ -112,10 +112,12 @@ class Program:
   def load(self, task: Task) -> None:
     """Makes the program run on this instance, with nothing carried over."""
     constants, data, labels = self.out.instance_vars
-    for name, variable in constants.items():
-      set_variable(self._session, variable, task.problem.constants[name])
-    set_variable(self._session, data, task.dataset.data)
-    set_variable(self._session, labels, task.dataset.labels)
+    values = [task.problem.constants[name] for name in constants]
+    set_variables(
+      self._session,
+      [*constants.values(), data, labels],
+      [*values, *task.dataset],
+    )
     self._task = task
     self._session.run(self._reset)
 
@@ -189,8 +191,7 @@ class Program:
 
   def restore_carried(self, values: Sequence[np.ndarray]) -> None:
     """Puts back what `carried` returned."""
-    for variable, value in zip(self.out.init_loop_vars, values, strict=True):
-      set_variable(self._session, variable, value)
+    set_variables(self._session, self.out.init_loop_vars, values)
 
 
 class Programs:
@@ -239,13 +240,18 @@ def load_variables(
   values: Mapping[str, Any],
 ) -> None:
   """Sets variables from values by checkpoint name."""
-  for variable in variables:
-    set_variable(session, variable, values[variable.op.name])
+  set_variables(session, variables, [values[v.op.name] for v in variables])
 
 
-def set_variable(
-  session: tf.compat.v1.Session, variable: tf.Variable, value: Any
+def set_variables(
+  session: tf.compat.v1.Session,
+  variables: Sequence[tf.Variable],
+  values: Sequence[Any],
 ) -> None:
-  """Sets one variable without adding to the graph."""
-  initializer = variable.initializer
-  session.run(initializer, {initializer.inputs[1]: np.asarray(value)})
+  """Sets variables, in one session run and without adding to the graph."""
+  initializers = [variable.initializer for variable in variables]
+  feed = {
+    initializer.inputs[1]: np.asarray(value)
+    for initializer, value in zip(initializers, values, strict=True)
+  }
+  session.run(initializers, feed)

@@ -51,7 +51,8 @@ class RuleOptimizer(TrainableOptimizer):
       return {
         name: v1.get_variable(
           name,
-          initializer=tf.cast(value, tf.float32),
+          # A tensor of its own, even where it is a copy of another's value.
+          initializer=tf.identity(tf.cast(value, tf.float32)),
           use_resource=True,
         )
         for name, value in values.items()
@@ -67,16 +68,20 @@ class RuleOptimizer(TrainableOptimizer):
     return self._random_seed
 
   def unrolled_rule(self) -> Rule:
-    overridden = any(
-      getattr(type(self), method) is not getattr(RuleOptimizer, method)
-      for method in (
-        "_initialize_state",
-        "_initialize_global_state",
-        "_compute_update",
-        "_compute_updates",
-      )
+    overridden = self._overrides(
+      "_initialize_state",
+      "_initialize_global_state",
+      "_compute_update",
+      "_compute_updates",
     )
     return super().unrolled_rule() if overridden else self.rule
+
+  def _overrides(self, *methods: str) -> bool:
+    """Whether a subclass has any of these methods of its own."""
+    return any(
+      getattr(type(self), method) is not getattr(RuleOptimizer, method)
+      for method in methods
+    )
 
   def _initialize_state(self, var):
     return self._fresh_slots([var]).per_tensor[0]
@@ -84,16 +89,24 @@ class RuleOptimizer(TrainableOptimizer):
   def _initialize_global_state(self):
     return self._fresh_slots([tf.zeros([1])]).global_state
 
+  def _initial_slots(self, params):
+    if self._overrides("_initialize_state", "_initialize_global_state"):
+      return super()._initial_slots(params)
+    return self._fresh_slots(params)
+
   def _compute_update(self, param, grad, state):
     global_state = self._initialize_global_state()
-    params, states, _, _ = self._compute_updates(
+    params, states, _, _ = self._apply_rule(
       [param], [grad], [state], global_state
     )
     return params[0], states[0]
 
   def _compute_updates(self, params, grads, states, global_state):
-    if type(self)._compute_update is not RuleOptimizer._compute_update:
+    if self._overrides("_compute_update"):
       return super()._compute_updates(params, grads, states, global_state)
+    return self._apply_rule(params, grads, states, global_state)
+
+  def _apply_rule(self, params, grads, states, global_state):
     state = self.rule.from_slots(Slots(states, global_state), params)
     update = self.rule.update(self._weight_values(), params, grads, state)
     slots = self.rule.to_slots(update.state, update.params)

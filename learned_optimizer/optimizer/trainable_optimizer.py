@@ -5,6 +5,7 @@
 """
 
 import abc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       use_second_derivatives,
       use_attention,
     )
-    self._global_state_variables: dict[Any, list[tf.Variable]] = {}
+    self._global_state_variables = weakref.WeakKeyDictionary()
 
   # What a subclass defines.
 
@@ -200,14 +201,18 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     assignments += zip(global_variables, new_global, strict=True)
     for slots, new_state in zip(slot_variables, new_states, strict=True):
       assignments += [(slots[key], new_state[key]) for key in slots]
-    true_params = [
-      state.get("true_param", param)
-      for state, param in zip(states, params, strict=True)
-    ]
     # All reads come before the first write: every new value is computed, and
-    # every old one that is returned is read, before anything is assigned.
-    reads = true_params if return_true_params else []
-    with tf.control_dependencies([value for _, value in assignments] + reads):
+    # every old one that is returned is copied, before anything is assigned.
+    # Without a copy, what is read from a reference variable changes with it.
+    true_params = []
+    if return_true_params:
+      true_params = [
+        tf.raw_ops.DeepCopy(x=state.get("true_param", param))
+        for state, param in zip(states, params, strict=True)
+      ]
+    with tf.control_dependencies(
+      [value for _, value in assignments] + true_params
+    ):
       writes = [var.assign(value).op for var, value in assignments]
     with tf.control_dependencies(writes):
       if global_step is None:
@@ -231,6 +236,11 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         )
       if not hasattr(var, "read_value"):
         raise TypeError(f"{var!r} is not a tf.Variable.")
+      if var.dtype.base_dtype != tf.float32:
+        raise TypeError(
+          f"The variable {var.name} is {var.dtype.base_dtype.name}; float32 is"
+          " accepted."
+        )
     pairs = [(grad, var) for grad, var in pairs if grad is not None]
     if not pairs:
       raise ValueError("No variable has a gradient; at least one is needed.")
@@ -249,15 +259,17 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     ]
     graph = tf.compat.v1.get_default_graph()
     if graph not in self._global_state_variables:
-      self._global_state_variables[graph] = [
-        tf.compat.v1.get_variable(
-          f"{self.get_name()}/global_state" + (f"_{i}" if i else ""),
-          initializer=value,
-          trainable=False,
-          use_resource=True,
-        )
-        for i, value in enumerate(initial.global_state)
-      ]
+      # The scope of a second optimizer in the graph is called `<name>_1`.
+      with tf.compat.v1.variable_scope(None, default_name=self.get_name()):
+        self._global_state_variables[graph] = [
+          tf.compat.v1.get_variable(
+            "global_state" + (f"_{i}" if i else ""),
+            initializer=value,
+            trainable=False,
+            use_resource=True,
+          )
+          for i, value in enumerate(initial.global_state)
+        ]
     return per_variable, self._global_state_variables[graph]
 
   def _initial_slots(self, params: list[tf.Tensor]) -> Slots:
@@ -272,8 +284,11 @@ def initial_value(variable):
   """The variable's value, or its initial value before it has one.
 
   Initial values of slots that are built from this work in whatever order
-  variables are initialised.
+  variables are initialised. Of reference variables it is the initial value,
+  because a graph reads those before it knows which branch of a cond it takes.
   """
+  if not hasattr(variable, "handle"):
+    return tf.identity(variable.initial_value)
   return tf.cond(
     tf.compat.v1.is_variable_initialized(variable),
     variable.read_value,

@@ -1,0 +1,107 @@
+"""The flat layout against plain NumPy, over random shapes."""
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as st
+
+from learned_optimizer.optimizer.layout import Layout
+
+SHAPES = st.lists(
+  st.lists(st.integers(1, 4), max_size=4).map(tuple), min_size=1, max_size=5
+)
+random_shapes = hypothesis.given(shapes=SHAPES, seed=st.integers(0, 1000))
+# The first example loads kernels, which takes as long as it takes.
+no_deadline = hypothesis.settings(deadline=None, max_examples=30)
+
+
+def columns_of(shapes):
+  """Slices of the flat matrix, one per tensor."""
+  ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+  starts = [0, *ends[:-1]]
+  return [slice(a, b) for a, b in zip(starts, ends, strict=True)], ends[-1]
+
+
+@no_deadline
+@random_shapes
+def test_flatten_and_unflatten(shapes, seed):
+  generator = np.random.default_rng(seed)
+  arrays = [generator.normal(size=shape) for shape in shapes]
+  tensors = [tf.constant(array) for array in arrays]
+  layout = Layout.of(tensors)
+  row = layout.flatten(tensors)
+  np.testing.assert_array_equal(
+    row, np.concatenate([a.ravel() for a in arrays])[np.newaxis]
+  )
+  assert layout.num_coordinates == row.shape[1]
+  for array, tensor in zip(arrays, layout.unflatten(row), strict=True):
+    np.testing.assert_array_equal(tensor, array)
+
+
+@no_deadline
+@random_shapes
+def test_sum_mean_and_spread(shapes, seed):
+  slices, num_coordinates = columns_of(shapes)
+  rows = np.random.default_rng(seed).normal(size=[3, num_coordinates])
+  layout = Layout(shapes)
+  np.testing.assert_allclose(
+    layout.sum(tf.constant(rows)),
+    np.stack([rows[:, s].sum(1) for s in slices], axis=1),
+    atol=1e-12,
+  )
+  means = np.stack([rows[:, s].mean(1) for s in slices], axis=1)
+  np.testing.assert_allclose(layout.mean(tf.constant(rows)), means, atol=1e-12)
+  spread = layout.spread(tf.constant(means)).numpy()
+  for i, s in enumerate(slices):
+    assert np.all(spread[:, s] == means[:, i : i + 1])
+  blocks = layout.split(tf.constant(rows))
+  np.testing.assert_array_equal(layout.join(blocks), rows)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_derivatives_of_sum_and_spread(jit_compile):
+  """First and second derivatives, against those of a matrix product."""
+  layout = Layout([(2, 2), (), (3,)])
+  slices, num_coordinates = columns_of(layout.shapes)
+  membership = np.zeros([num_coordinates, 3])
+  for i, s in enumerate(slices):
+    membership[s, i] = 1.0
+  generator = np.random.default_rng(0)
+  x = tf.constant(generator.normal(size=[2, num_coordinates]))
+  weights = tf.constant(generator.normal(size=[2, num_coordinates]))
+
+  def derivatives(sum_columns, spread_columns):
+    @tf.function(jit_compile=jit_compile)
+    def compute(x):
+      sums = tf.sin(sum_columns(tf.sin(x)))
+      value = tf.reduce_sum(weights * tf.exp(spread_columns(sums)) * x)
+      (first,) = tf.gradients(value, [x])
+      (second,) = tf.gradients(tf.reduce_sum(weights * first**2), [x])
+      return value, first, second
+
+    return compute(x)
+
+  matrix = tf.constant(membership)
+  for actual, expected in zip(
+    derivatives(layout.sum, layout.spread),
+    derivatives(
+      lambda rows: tf.matmul(rows, matrix),
+      lambda columns: tf.matmul(columns, matrix, transpose_b=True),
+    ),
+    strict=True,
+  ):
+    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_an_empty_tensor_has_mean_zero():
+  layout = Layout([(0, 2), (2,)])
+  rows = tf.constant([[1.0, 3.0]])
+  np.testing.assert_array_equal(layout.mean(rows), [[0.0, 2.0]])
+
+
+def test_errors():
+  with pytest.raises(ValueError, match="params is empty"):
+    Layout([])
+  with pytest.raises(ValueError, match=r"params\[1\] has shape .*None"):
+    Layout([(2,), (None, 3)])

@@ -1,0 +1,55 @@
+"""Gradient scaling keeps the float32 arithmetic of the original."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from learned_optimizer.optimizer import scaling
+
+
+def test_asinh_is_the_naive_formula():
+  """The true function would differ visibly for large negative numbers."""
+  x = tf.constant([-4095.0, -100.0, -5.0, 5000.0, 0.0])
+  np.testing.assert_allclose(
+    scaling.asinh(x),
+    [-8.3178, -5.29886, -2.3124382, np.arcsinh(5000.0), 0.0],
+    rtol=2e-6,
+    atol=5e-5,
+  )
+  assert np.isneginf(scaling.asinh(tf.constant(-5000.0)))
+  assert abs(scaling.asinh(tf.constant(-4095.0)) - np.arcsinh(-4095)) > 0.5
+
+
+def test_make_finite():
+  tensor = tf.constant([1.0, np.nan, -np.inf, np.inf, 0.0])
+  np.testing.assert_array_equal(
+    scaling.make_finite(tensor, tf.fill([5], 7.0)), [1, 7, 7, 7, 0]
+  )
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_mean_squared(fresh):
+  values = tf.constant([[3.0, -0.5]])
+  previous = tf.constant([[4.0, 1.0]])
+  actual = scaling.mean_squared(
+    values, tf.constant([[0.75]]), previous, tf.fill([1, 2], fresh)
+  )
+  expected = [[9.0, 0.25]] if fresh else [[5.25, 0.8125]]
+  np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def test_mean_squared_of_zeros_is_not_zero():
+  """So that a tensor whose mean square is zero is one without a past."""
+  zeros = tf.zeros([1, 1])
+  fresh = scaling.mean_squared(zeros, zeros, zeros, tf.fill([1, 1], True))
+  np.testing.assert_allclose(fresh, [[1e-12]], rtol=1e-6)
+
+
+def test_rms_scale():
+  scaled = scaling.rms_scale(
+    tf.constant([2.0, -2.0, 0.0]), tf.constant([4.0, 4.0, 0.0])
+  )
+  np.testing.assert_allclose(scaled, [0.88137359, -0.88137359, 0.0], rtol=1e-6)
+  # The 1e-16 below the root.
+  tiny = scaling.rms_scale(tf.constant([1e-8]), tf.constant([0.0]))
+  np.testing.assert_allclose(tiny, [0.88137359], rtol=1e-6)
