@@ -1,4 +1,4 @@
-"""The GRU cell of the hierarchical RNN, with features along the rows."""
+"""RNN cells of the recurrent rules, with features along the rows."""
 
 from typing import NamedTuple
 
@@ -51,3 +51,39 @@ class BiasGRU(NamedTuple):
     if bias is not None:
       candidate += bias[2 * units :]
     return update * state + (1.0 - update) * tf.tanh(candidate)
+
+
+class LSTM(NamedTuple):
+  """An LSTM cell without peepholes; its state is [cell; hidden].
+
+  Attributes:
+    gates: affine map of [input; hidden] to input gate, candidate, forget gate
+      and output gate. The forget gate's bias counts from 1.
+  """
+
+  gates: Affine
+
+  def __call__(self, inputs: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+    """The new state [2 * units, M] from inputs [inputs, M] and the old one."""
+    cell, hidden = tf.split(state, 2, axis=0)
+    gates = self.gates(tf.concat([inputs, hidden], axis=0))
+    input_gate, candidate, forget_gate, output_gate = tf.split(gates, 4, axis=0)
+    cell = tf.sigmoid(forget_gate + 1.0) * cell + tf.sigmoid(
+      input_gate
+    ) * tf.tanh(candidate)
+    hidden = tf.sigmoid(output_gate) * tf.tanh(cell)
+    return tf.concat([cell, hidden], axis=0)
+
+
+class BasicRNN(NamedTuple):
+  """A fully connected recurrent cell.
+
+  Attributes:
+    affine: affine map of [input; state] to the pre-activation of the state.
+  """
+
+  affine: Affine
+
+  def __call__(self, inputs: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+    """The new state [units, M] from inputs [inputs, M] and the old one."""
+    return tf.tanh(self.affine(tf.concat([inputs, state], axis=0)))
