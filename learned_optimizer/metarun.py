@@ -225,4 +225,4 @@ def _evaluate(folder: pathlib.Path, optimizer, entries) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  app.run(main, flags_parser=program_flags.parse)

@@ -71,4 +71,4 @@ def _test() -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  app.run(main, flags_parser=program_flags.parse)

@@ -14,8 +14,6 @@ from absl import flags
 
 from learned_optimizer import caller
 
-LEVEL_SIZES = (10, 20, 20)
-
 # The problem sets of the original program, in its order, and ours. A flag
 # without a value leaves it to the program's default selection.
 _PROBLEM_SET_NAMES = (
@@ -78,28 +76,53 @@ _OPTIMIZER_NUMBERS = (
   ("scale_decay_bias_init", 3.2, "initial bias of the mean-square decay"),
   ("learning_rate_momentum_logit_init", 3.2, "initial logit of the memory"),
   ("hrnn_affine_scale", 0.5, "scale of initial matrices between levels"),
+  ("crnn_rnn_readout_scale", 0.5, "scale of initial readout weights"),
+  ("crnn_default_decay_var_init", 2.2, "initial bias of the decay"),
 )
 _OTHER_OPTIMIZER_SETTINGS = (
   "optimizer",
+  "cell_cls",
+  "cell_sizes",
+  "initial_learning_rate",
   "min_lr",
   "max_lr",
   "num_gradient_scales",
   "objective_training_max_multiplier",
 )
-# Accepted for the sake of old command lines: name, default.
-_WITHOUT_EFFECT = (
-  ("nan_l2_reg", 1e-2),
-  ("crnn_rnn_readout_scale", 0.5),
-  ("crnn_default_decay_var_init", 2.2),
+# Accepted for the sake of old command lines.
+_WITHOUT_EFFECT = ("nan_l2_reg",)
+_OPTIMIZERS = (
+  "HierarchicalRNN",
+  "CoordinatewiseRNN",
+  "GlobalLearningRate",
+  "LearningRateSchedule",
+  "TrainableAdam",
 )
 
 flags.DEFINE_string("train_dir", "/tmp/lol/", "folder of runs")
 flags.DEFINE_enum(
-  "optimizer", "HierarchicalRNN", ["HierarchicalRNN"], "learned optimizer"
+  "optimizer", "HierarchicalRNN", _OPTIMIZERS, "learned optimizer"
+)
+flags.DEFINE_enum(
+  "cell_cls",
+  "GRUCell",
+  ["GRUCell", "LSTMCell", "BasicLSTMCell", "BasicRNNCell"],
+  "cells of CoordinatewiseRNN, and part of the run's folder name",
+)
+flags.DEFINE_list(
+  "cell_sizes",
+  ["10", "20", "20"],
+  "units of the levels of HierarchicalRNN or of the stacked cells of "
+  "CoordinatewiseRNN",
 )
 flags.DEFINE_integer("cell_size", 20, "part of the run's folder name")
 flags.DEFINE_integer("num_cells", 2, "part of the run's folder name")
-flags.DEFINE_string("cell_cls", "GRUCell", "part of the run's folder name")
+flags.DEFINE_float(
+  "initial_learning_rate",
+  1e-3,
+  "of TrainableAdam, GlobalLearningRate and LearningRateSchedule",
+  lower_bound=1e-30,
+)
 flags.DEFINE_float(
   "min_lr", 1e-6, "smallest initial learning rate", lower_bound=1e-30
 )
@@ -118,8 +141,12 @@ for _name, _default, _help in _OPTIMIZER_SWITCHES:
   flags.DEFINE_boolean(_name, _default, _help)
 for _name, _default, _help in _OPTIMIZER_NUMBERS:
   flags.DEFINE_float(_name, _default, _help)
-for _name, _default in _WITHOUT_EFFECT:
-  flags.DEFINE_float(_name, _default, "accepted, but without effect")
+flags.DEFINE_boolean(
+  "faithful_second_moment",
+  False,
+  "compute the second moment of TrainableAdam as the original does",
+)
+flags.DEFINE_float("nan_l2_reg", 1e-2, "accepted, but without effect")
 for _name in _PROBLEM_SET_NAMES:
   flags.DEFINE_boolean(
     f"include_{_name}_problems", None, f"include the problem set {_name}"
@@ -148,6 +175,9 @@ def _are_integers(values: Sequence[str]) -> bool:
   return bool(values) and all(v.strip().isdigit() for v in values)
 
 
+flags.register_validator(
+  "cell_sizes", _are_integers, "must be a list of positive integers."
+)
 flags.register_validator(
   "seeds", _are_integers, "must be a list of non-negative integers."
 )
@@ -195,14 +225,13 @@ def run_folder(values: flags.FlagValues) -> pathlib.Path:
 def optimizer_settings(values: flags.FlagValues) -> dict[str, Any]:
   """The optimizer's settings by flag name, as JSON keeps them."""
   names = [name for name, *_ in (*_OPTIMIZER_SWITCHES, *_OPTIMIZER_NUMBERS)]
-  return {
-    name: values[name].value for name in (*names, *_OTHER_OPTIMIZER_SETTINGS)
-  }
+  names += ["faithful_second_moment", *_OTHER_OPTIMIZER_SETTINGS]
+  return {name: values[name].value for name in names}
 
 
 def optimizer_spec(settings: Mapping[str, Any]) -> Any:
   """The `Spec` of the optimizer with these settings."""
-  from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+  from learned_optimizer.optimizer import optimizers
   from learned_optimizer.problems.problem_spec import Spec
 
   arguments = {
@@ -215,7 +244,18 @@ def optimizer_spec(settings: Mapping[str, Any]) -> Any:
     "num_gradient_scales": settings["num_gradient_scales"],
     "obj_train_max_multiplier": settings["objective_training_max_multiplier"],
   }
-  return Spec(HierarchicalRNN, (list(LEVEL_SIZES),), arguments)
+  sizes = integers(settings["cell_sizes"])
+  own = {
+    "HierarchicalRNN": {"level_sizes": sizes},
+    "CoordinatewiseRNN": {
+      "cell_sizes": sizes,
+      "cell_cls": settings["cell_cls"],
+    },
+    "TrainableAdam": {"learning_rate": settings["initial_learning_rate"]},
+  }.get(
+    settings["optimizer"], {"initial_rate": settings["initial_learning_rate"]}
+  )
+  return Spec(optimizers.by_name(settings["optimizer"]), (), arguments | own)
 
 
 def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
@@ -279,13 +319,13 @@ def warn_of_flags_without_effect(values: flags.FlagValues) -> None:
   """Says so once if flags were changed that do nothing."""
   changed = [
     f"--{name}"
-    for name, default in _WITHOUT_EFFECT
-    if values[name].value != default
+    for name in _WITHOUT_EFFECT
+    if values[name].value != values[name].default
   ]
   if changed:
     print(
       f"Warning: {', '.join(changed)} had no effect in the original program"
-      " with this optimizer and has none here.",
+      " and has none here.",
       file=sys.stderr,
     )
 
@@ -308,6 +348,14 @@ def import_tensorflow_quietly() -> None:
     os.close(kept)
     os.close(nowhere)
   tf.get_logger().setLevel("ERROR")
+
+
+def parse(argv: list[str]) -> list[str]:
+  """Parses flags for `app.run`; a wrong one ends the program with one line."""
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    fail(f"{error} (--help explains the flags)")
 
 
 def fail(message: object, status: int = 1) -> NoReturn:

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import checkpoints, files
-from learned_optimizer.metaopt.errors import RunError
+from learned_optimizer.metaopt import files
 from learned_optimizer.metaopt.program import (
   Program,
   Programs,
   Task,
   load_variables,
 )
+from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 from learned_optimizer.optimizer.scaling import make_finite
 
@@ -150,7 +150,7 @@ class MetaGraph:
     problem_name = type(task.problem).__name__
     with tf.name_scope(""):
       summaries = [
-        histogram(f"State/{key}", slot)
+        histogram(f"State/{key}", tf.cast(slot, tf.float32))
         for key, slot in zip(
           self.optimizer.state_keys, out.output_state[0], strict=True
         )
@@ -197,10 +197,10 @@ class MetaGraph:
 
   def publish_unless_current(self, folder: pathlib.Path) -> None:
     """Publishes again what a crash damaged or kept from being published."""
-    path = checkpoints.latest(folder)
+    paths = checkpoints.listed(folder)
     try:
-      current = path and checkpoints.read(path).get("global_step")
-    except RunError:
+      current = paths and checkpoints.read(paths[-1]).get("global_step")
+    except checkpoints.CheckpointError:
       current = None
     if current != self.global_step():
       self.publish(folder)

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tqdm
 
-from learned_optimizer.metaopt import checkpoints, comparison, plotting
-from learned_optimizer.metaopt.errors import RunError
+from learned_optimizer.metaopt import comparison, plotting
+from learned_optimizer.optimizer import checkpoints
 
 
 def evaluate(
@@ -34,20 +34,16 @@ def evaluate(
     progress: show a bar on standard error.
 
   Raises:
-    RunError: there is no checkpoint, it is damaged, or it does not fit.
+    CheckpointError: there is none, it is damaged, or it does not fit.
   """
-  path = checkpoints.newest(folder)
-  if checkpoint_name:
-    path = str(folder / checkpoint_name)
-  if path is None:
-    raise RunError(f"There is no checkpoint in {folder}.")
-  output.mkdir(parents=True, exist_ok=True)
+  path = checkpoints.find(str(folder / checkpoint_name))
   with tf.Graph().as_default():
     optimizer = optimizer_spec.build()
   shapes = {
     name: spec.shape for name, spec in optimizer.rule.weight_specs().items()
   }
   trained = checkpoints.matching(checkpoints.read(path), shapes, path)
+  output.mkdir(parents=True, exist_ok=True)
   name = type(optimizer).__name__
   weights = {
     name: trained,

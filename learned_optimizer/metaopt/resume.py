@@ -80,5 +80,6 @@ def _number(path: pathlib.Path) -> int:
 
 
 def _read_arrays(path):
-  with np.load(path, allow_pickle=False) as archive:
+  # An open file, since np.load leaves damaged ones open that it opened itself.
+  with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
     return dict(archive)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import checkpoints
 from learned_optimizer.metaopt.program import load_variables
+from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.trainable_optimizer import (
   OPTIMIZER_SCOPE,
   TrainableOptimizer,

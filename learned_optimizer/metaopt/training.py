@@ -16,7 +16,6 @@ import tensorflow as tf
 import tqdm
 
 from learned_optimizer.metaopt import (
-  checkpoints,
   evaluation,
   interruption,
   resume,
@@ -30,6 +29,7 @@ from learned_optimizer.metaopt.meta_graph import (
   MetaProgram,
 )
 from learned_optimizer.metaopt.program import Program, Task, describe
+from learned_optimizer.optimizer import checkpoints
 
 _SUMMARY_SECONDS = 30.0
 # Validation draws the same numbers every time, so that costs can be compared.

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer.generators import TensorGenerator
+from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.rule import Rule, Slots, draw_weights
 from learned_optimizer.optimizer.trainable_optimizer import (
   TrainableOptimizer,
@@ -29,11 +30,18 @@ class RuleOptimizer(TrainableOptimizer):
   ):
     """Builds the rule and its variables.
 
+    Initial values of the variables are drawn, or with the setting
+    `checkpoint`, a path as `restore` takes it, are those of the checkpoint; no
+    initialisation, explicit or automatic, can then overwrite them.
+
     Args:
       rule_class: the rule.
       args: its positional arguments.
       random_seed: op seed of initial values; None leaves them unseeded.
       settings: keyword arguments, each for the rule, the base class or both.
+
+    Raises:
+      ValueError: a setting is out of range, or the checkpoint cannot be used.
     """
     accepted = inspect.signature(rule_class).parameters
     self.rule = rule_class(
@@ -41,12 +49,15 @@ class RuleOptimizer(TrainableOptimizer):
     )
     super().__init__(self.rule.name, self.rule.slot_keys(), **settings)
     self._random_seed = random_seed
-    self.weights = self._make_weights()
+    self.weights = self._make_weights(settings.get("checkpoint"))
 
-  def _make_weights(self) -> dict[str, tf.Variable]:
+  def _make_weights(self, checkpoint) -> dict[str, tf.Variable]:
     v1 = tf.compat.v1
-    specs = self.rule.weight_specs()
-    values = draw_weights(specs, TensorGenerator(self._random_seed))
+    if checkpoint is None:
+      generator = TensorGenerator(self._random_seed)
+      values = draw_weights(self.rule.weight_specs(), generator)
+    else:
+      values = self._read_weights(checkpoint)
     with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
       return {
         name: v1.get_variable(
@@ -57,6 +68,33 @@ class RuleOptimizer(TrainableOptimizer):
         )
         for name, value in values.items()
       }
+
+  def _read_weights(self, path):
+    shapes = {k: spec.shape for k, spec in self.rule.weight_specs().items()}
+    path = checkpoints.find(path)
+    return checkpoints.matching(checkpoints.read(path), shapes, path)
+
+  def restore(self, session: tf.compat.v1.Session, path: str) -> None:
+    """Restores the weights, then renews all slots, which depend on them.
+
+    Args:
+      session: the session, in which the model's variables have their values.
+      path: a TF1 checkpoint's prefix, or a folder of checkpoints such as that
+        of a run of metarun, whose best or last one it then is.
+
+    Raises:
+      ValueError: there is no checkpoint, or it is damaged or does not fit.
+    """
+    values = self._read_weights(path)
+    initializers = [variable.initializer for variable in self.weights.values()]
+    feed = {
+      initializer.inputs[1]: values[name]
+      for name, initializer in zip(self.weights, initializers, strict=True)
+    }
+    session.run(initializers, feed)
+    with session.graph.as_default():
+      state = [*self.variables(), *self._global_state(session.graph)]
+    session.run([variable.initializer for variable in state])
 
   def _weight_variables(self):
     return self.weights

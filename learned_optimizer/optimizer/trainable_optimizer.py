@@ -272,6 +272,10 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         ]
     return per_variable, self._global_state_variables[graph]
 
+  def _global_state(self, graph: tf.Graph) -> list[tf.Variable]:
+    """The variables of the global state, where there are any yet."""
+    return self._global_state_variables.get(graph, [])
+
   def _initial_slots(self, params: list[tf.Tensor]) -> Slots:
     """Initial slots of new variables with these initial values."""
     return Slots(

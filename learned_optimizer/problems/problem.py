@@ -205,23 +205,27 @@ class Problem(abc.ABC):
     """
 
   def draws(
-    self, num_steps: int, generator: np.random.Generator
-  ) -> list[np.ndarray]:
+    self, num_steps: int | tf.Tensor, generator: generators.Generator
+  ) -> list[Array]:
     """Draws the random numbers that `gradients` needs for some steps.
 
     Args:
       num_steps: number of calls of `gradients` that the numbers are for.
-      generator: the source of all random numbers, left advanced.
+      generator: the source of all random numbers, of NumPy or, in a graph, a
+        `TensorGenerator`.
 
     Returns:
-      N(0, 1) float32 arrays of shapes [num_steps, *shape], one for each of
-      `param_shapes`; an empty list if there is no noise.
+      N(0, 1) float32 arrays or tensors of shapes [num_steps, *shape], one for
+      each of `param_shapes`; an empty list if there is no noise.
     """
     if not self.noise_stdev:
       return []
+    draws = [
+      generator.normal(size=(num_steps, *shape)) for shape in self.param_shapes
+    ]
     return [
-      generator.normal(size=(num_steps, *shape)).astype(np.float32)
-      for shape in self.param_shapes
+      draw if isinstance(draw, tf.Tensor) else draw.astype(np.float32)
+      for draw in draws
     ]
 
   def gradients(

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import files
-from learned_optimizer.metaopt.errors import RunError
+
+class CheckpointError(ValueError):
+  """A checkpoint cannot be used; the message is one sentence for the user."""
 
 
 def read(path: str) -> dict[str, np.ndarray]:
@@ -17,7 +18,7 @@ def read(path: str) -> dict[str, np.ndarray]:
     path: the checkpoint's prefix, without `.index`.
 
   Raises:
-    RunError: it does not exist or is damaged.
+    CheckpointError: it does not exist or is damaged.
   """
   try:
     reader = tf.train.load_checkpoint(path)
@@ -25,8 +26,8 @@ def read(path: str) -> dict[str, np.ndarray]:
       name: np.asarray(reader.get_tensor(name))
       for name in reader.get_variable_to_shape_map()
     }
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
-    raise RunError(
+  except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+    raise CheckpointError(
       f"The checkpoint {path} cannot be read; it is missing or damaged"
       f" ({str(error).splitlines()[0]})."
     ) from error
@@ -40,20 +41,38 @@ def matching(
   """The named values, checked against the shapes that they must have.
 
   Raises:
-    RunError: a name is missing or a shape differs.
+    CheckpointError: a name is missing or a shape differs.
   """
   for name, shape in shapes.items():
     if name not in values:
-      raise RunError(
+      raise CheckpointError(
         f"The checkpoint {path} has no variable {name}; it belongs to an"
         " optimizer of another kind or other settings."
       )
     if values[name].shape != tuple(shape):
-      raise RunError(
+      raise CheckpointError(
         f"The variable {name} has shape {values[name].shape} in the checkpoint"
         f" {path} and {tuple(shape)} with these settings."
       )
   return {name: values[name] for name in shapes}
+
+
+def find(path: str) -> str:
+  """The checkpoint that a path stands for.
+
+  Args:
+    path: a checkpoint's prefix, or a folder of checkpoints, whose best or
+      last one it then is.
+
+  Raises:
+    CheckpointError: it is a folder without a checkpoint.
+  """
+  if not pathlib.Path(path).is_dir():
+    return path
+  found = newest(pathlib.Path(path))
+  if found is None:
+    raise CheckpointError(f"There is no checkpoint in {path}.")
+  return found
 
 
 def newest(folder: pathlib.Path) -> str | None:
@@ -61,8 +80,12 @@ def newest(folder: pathlib.Path) -> str | None:
 
   The best one of a run that validated (`best-<step>/`) comes before the last.
   """
-  best = files.numbered(folder, "best")
-  return latest(best[-1] if best else folder)
+  best = {
+    int(path.name.removeprefix("best-")): path
+    for path in folder.glob("best-*")
+    if path.name.removeprefix("best-").isdecimal()
+  }
+  return latest(best[max(best)] if best else folder)
 
 
 def latest(folder: pathlib.Path) -> str | None:
@@ -72,23 +95,29 @@ def latest(folder: pathlib.Path) -> str | None:
 
 
 def kept(folder: pathlib.Path) -> list[str]:
-  """The paths of a folder's checkpoints, oldest first.
+  """The paths of a folder's checkpoints, the last one last.
 
-  They are those that the file `checkpoint` lists. Where that file is missing
-  or damaged, they are all `model.ckpt-<number>`.
+  They are those that are listed. Where the list is missing or damaged, they
+  are all `model.ckpt-<number>`.
   """
-  try:
-    state = tf.train.get_checkpoint_state(str(folder))
-  except ValueError:  # Bytes that are no text.
-    state = None
-  if state and state.model_checkpoint_path:
-    # The last one is not the newest if an older one was written again.
-    last = state.model_checkpoint_path
-    others = [p for p in state.all_model_checkpoint_paths if p != last]
-    return [*others, last]
   numbers = {
     int(path.stem.removeprefix("model.ckpt-"))
     for path in folder.glob("model.ckpt-*.index")
     if path.stem.removeprefix("model.ckpt-").isdecimal()
   }
-  return [str(folder / f"model.ckpt-{number}") for number in sorted(numbers)]
+  return listed(folder) or [
+    str(folder / f"model.ckpt-{number}") for number in sorted(numbers)
+  ]
+
+
+def listed(folder: pathlib.Path) -> list[str]:
+  """The paths in the list `checkpoint` of a folder, the last one last."""
+  try:
+    state = tf.train.get_checkpoint_state(str(folder))
+  except ValueError:  # Bytes that are no text.
+    state = None
+  if not state or not state.model_checkpoint_path:
+    return []
+  last = state.model_checkpoint_path
+  others = [p for p in state.all_model_checkpoint_paths if p != last]
+  return [*others, last]

@@ -1,0 +1,28 @@
+"""The examples run, and do what they say."""
+
+import tensorflow as tf
+
+from examples import tf1_session
+from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+
+
+def test_tf1_session(tmp_path):
+  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    optimizer = HierarchicalRNN(
+      [10, 20, 20],
+      use_problem_lr_mean=True,
+      use_gradient_shortcut=True,
+      use_grad_products=True,
+      random_seed=1,
+    )
+    session.run(tf.compat.v1.global_variables_initializer())
+    # Untrained, but made to descend: along the scaled gradients alone, and at
+    # learning rates far above the initial ones.
+    optimizer.weights["LOL/update_weights"].load([[0.0]] * 10, session)
+    offset = optimizer.weights["LOL/PerTensor/param_stepsize_offset"]
+    offset.load(4.0, session)
+    saver = tf.compat.v1.train.Saver(list(optimizer.weights.values()))
+    path = saver.save(session, str(tmp_path / "model.ckpt"))
+  losses = tf1_session.train(path, num_steps=30)
+  assert len(losses) == 30
+  assert losses[-1] < 0.9 * losses[0]

@@ -1,0 +1,436 @@
+"""The programs as their users run them: files, messages, exit statuses."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+from matplotlib import image
+
+import learned_optimizer
+
+_ROOT = pathlib.Path(learned_optimizer.__file__).parents[1]
+
+# Runs one program per line of input, each in a fork of this process: TensorFlow
+# is imported once for all of them.
+_SERVER = """
+import json, os, runpy, sys
+import learned_optimizer.metaopt.training
+import learned_optimizer.metaopt.report
+
+def run(module, arguments, cwd, environment, stdout, stderr):
+  os.chdir(cwd)
+  os.environ.update(environment)
+  for number, path in ((1, stdout), (2, stderr)):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+  sys.argv = [module, *arguments]
+  sys.stdin.close()
+  runpy.run_module(
+    f"learned_optimizer.{module}", run_name="__main__", alter_sys=True
+  )
+
+print("ready", flush=True)
+for line in iter(sys.stdin.readline, ""):
+  request = json.loads(line)
+  child = os.fork()
+  if not child:
+    run(**request)
+    sys.exit(0)
+  _, status = os.waitpid(child, 0)
+  print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+_TINY = (
+  "--num_problems=1",
+  "--num_meta_iterations=1",
+  "--num_unroll_scale=0",
+  "--min_num_unrolls=2",
+  "--num_partial_unroll_itr_scale=0",
+  "--min_num_itr_partial_unroll=2",
+  "--noprogress",
+)
+_DIGITS = "--include_digits_mlp_problems"
+_NAME = "HierarchicalRNN_GRUCell_20_2"
+
+
+class Done(NamedTuple):
+  """How a program ended."""
+
+  status: int
+  stdout: str
+  stderr: str
+
+
+def _environment(**changes):
+  inherited = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("BUILD_", "TF_"))
+  }
+  inherited["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *sys.path])
+  return inherited | changes
+
+
+def _command(module, *arguments, cwd, **environment):
+  """Runs a program from its start, as a user does."""
+  done = subprocess.run(
+    [sys.executable, "-m", f"learned_optimizer.{module}", *arguments],
+    cwd=cwd,
+    env=_environment(**environment),
+    capture_output=True,
+    text=True,
+  )
+  return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+  """A function that runs a program quickly; its last argument is keyword."""
+  folder = tmp_path_factory.mktemp("output")
+  with subprocess.Popen(
+    [sys.executable, "-c", _SERVER],
+    env=_environment(TF_CPP_MIN_LOG_LEVEL="3"),
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+    text=True,
+  ) as server:
+    assert server.stdout.readline() == "ready\n"
+
+    def run(module, *arguments, cwd, **environment):
+      paths = {name: str(folder / name) for name in ("stdout", "stderr")}
+      request = {
+        "module": module,
+        "arguments": [str(argument) for argument in arguments],
+        "cwd": str(cwd),
+        "environment": environment,
+        **paths,
+      }
+      server.stdin.write(json.dumps(request) + "\n")
+      server.stdin.flush()
+      status = int(server.stdout.readline())
+      return Done(
+        status, *(pathlib.Path(path).read_text() for path in paths.values())
+      )
+
+    yield run
+    server.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+  """The main job in small: (folder of the caller, how it ended)."""
+  folder = tmp_path_factory.mktemp("caller")
+  elsewhere = tmp_path_factory.mktemp("elsewhere")
+  done = _command(
+    "metarun",
+    *_TINY,
+    _DIGITS,
+    "--train_dir=runs",
+    "--seed=3",
+    "--nan_l2_reg=0.5",
+    "--evaluate",
+    "--seeds=1,2",
+    "--testing_steps=2,4",
+    cwd=elsewhere,
+    BUILD_WORKING_DIRECTORY=str(folder),
+  )
+  assert not [*elsewhere.iterdir()]
+  return folder, done
+
+
+def _contents(folder):
+  return {
+    path.relative_to(folder): path.read_bytes()
+    for path in folder.rglob("*")
+    if path.is_file()
+  }
+
+
+def _assert_refused(done, *words):
+  """Status, and one line on standard error that has the words."""
+  assert done.status == 1, done
+  (line,) = done.stderr.splitlines()
+  for word in words:
+    assert word in line, line
+
+
+def _assert_evaluated(folder, stdout):
+  """A table was printed; it, a CSV and a picture of 4 steps are there."""
+  with (folder / "evaluation.csv").open() as file:
+    rows = [*csv.DictReader(file)]
+  names = {row["optimizer"] for row in rows}
+  assert names == {"HierarchicalRNN", "HierarchicalRNN untrained"} | {
+    *("SGD", "Momentum", "RMSProp", "Adam")
+  }
+  assert {row["step"] for row in rows} == set("01234")
+  for name in names:
+    assert f"\n{name} " in stdout, stdout
+  assert "loss after 2 steps" in stdout
+  assert "loss after 4 steps" in stdout
+  assert "over 2 seeds" in stdout
+  picture = image.imread(folder / "evaluation.png")
+  assert min(picture.shape[:2]) > 200
+  assert picture.min() < 0.5 < picture.max()
+  assert f"Picture: {folder / 'evaluation.png'}" in stdout
+
+
+# The main job.
+
+
+def test_metarun_trains_and_evaluates(trained):
+  caller, done = trained
+  assert done.status == 0, done
+  folder = caller / "runs" / _NAME
+  assert "--------- Problem #0 ---------" in done.stdout
+  assert "(unrolled 2, 2 steps)" in done.stdout
+  assert f"Trained on 2 unrolls, saved in {folder}." in done.stdout
+  _assert_evaluated(folder, done.stdout)
+  assert (folder / "model.ckpt-2.index").exists()
+  settings = json.loads((folder / "settings.json").read_text())
+  assert settings["problem_sets"] == ["digits_mlp"]
+  assert settings["seed"] == 3
+  assert settings["min_num_unrolls"] == 2
+
+
+def test_a_flag_without_effect_is_answered_by_one_warning(trained):
+  _, done = trained
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("Warning: --nan_l2_reg had no effect")
+
+
+def test_the_same_command_says_that_it_is_finished(program, trained):
+  caller, _ = trained
+  before = _contents(caller)
+  done = program("metarun", *_TINY, _DIGITS, "--train_dir=runs", cwd=caller)
+  assert done.status == 0, done
+  assert not done.stderr
+  (line,) = done.stdout.splitlines()
+  assert "is finished: 1 problems, 2 unrolls" in line
+  assert "--num_problems" in line
+  after = _contents(caller)
+  written = {path for path in after if before.get(path) != after[path]}
+  assert all(path.name.startswith("events.") for path in written), written
+  assert before.keys() <= after.keys()
+
+
+def test_changed_settings_are_refused_unless_a_flag_allows_them(
+  program, trained
+):
+  caller, _ = trained
+  flags = [*_TINY, "--include_quadratic_problems", "--train_dir=runs"]
+  flags += ["--meta_learning_rate=0.5", "--seed=4"]
+  before = _contents(caller)
+  done = program("metarun", *flags, cwd=caller)
+  _assert_refused(
+    done,
+    "--meta_learning_rate: 1e-06 -> 0.5",
+    "--seed: 3 -> 4",
+    "--allow_changed_settings",
+  )
+  assert "num_problems" not in done.stderr
+  assert _contents(caller) == before
+  folder = caller / "runs" / _NAME
+  try:
+    done = program("metarun", *flags, "--allow_changed_settings", cwd=caller)
+    assert done.status == 0, done
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["meta_learning_rate"] == 0.5
+  finally:
+    for path, content in before.items():
+      (caller / path).write_bytes(content)
+
+
+def test_changes_that_do_not_fit_change_nothing(program, trained):
+  caller, _ = trained
+  before = _contents(caller)
+  done = program(
+    "metarun",
+    *(*_TINY, _DIGITS, "--train_dir=runs"),
+    *("--num_gradient_scales=2", "--allow_changed_settings"),
+    cwd=caller,
+  )
+  _assert_refused(done, "The variable LOL/", "has shape")
+  assert _contents(caller) == before
+
+
+def test_a_greater_number_of_problems_continues_under_a_bar(
+  program, trained, tmp_path
+):
+  caller, _ = trained
+  for path, content in _contents(caller / "runs").items():
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_bytes(content)
+  done = program(
+    "metarun",
+    *(*_TINY, _DIGITS, "--num_problems=2", "--train_dir=.", "--progress"),
+    cwd=tmp_path,
+  )
+  assert done.status == 0, done
+  (line,) = done.stdout.splitlines()
+  assert "Trained on 4 unrolls" in line
+  # The bar begins where the first run ended.
+  for part in ("1/2 [", "2/2 [", "meta_objective="):
+    assert part in done.stderr
+  assert "0/2" not in done.stderr
+
+
+def test_metatest_restores_and_evaluates(program, trained, tmp_path):
+  caller, _ = trained
+  before = _contents(caller)
+  done = program(
+    "metatest",
+    *(_DIGITS, f"--train_dir={caller}/runs", "--save_dir=result"),
+    *("--seeds=5,6", "--testing_steps=2,4", "--noprogress"),
+    cwd=tmp_path,
+  )
+  assert done.status == 0, done
+  assert not done.stderr
+  assert f"Evaluating {caller}/runs/{_NAME}/model.ckpt-2" in done.stdout
+  assert "on seeds 5, 6." in done.stdout
+  _assert_evaluated(tmp_path / "result", done.stdout)
+  assert _contents(caller) == before
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+  ("module", "flag", "words"),
+  [
+    ("metarun", "--no_such_flag=1", ["no_such_flag"]),
+    ("metarun", "--optimizer=Adam", ["--optimizer", "HierarchicalRNN"]),
+    ("metarun", "--num_problems=many", ["--num_problems", "many"]),
+    ("metarun", "--num_problems=0", ["--num_problems", "0"]),
+    ("metarun", "--meta_learning_rate=0", ["--meta_learning_rate"]),
+    ("metarun", "--min_lr=1", ["--min_lr must not be greater than --max_lr"]),
+    ("metarun", "--testing_steps=5,x", ["--testing_steps"]),
+    ("metarun", "--testing_steps=0", ["--testing_steps"]),
+    ("metarun", "--seeds=-1", ["--seeds"]),
+    ("metarun", "--xla=maybe", ["--xla", "maybe"]),
+    ("metarun", "argument", ["unknown arguments: argument"]),
+    ("metatest", "--num_testing_itrs=0", ["--num_testing_itrs"]),
+    ("metatest", "--num_problems=1", ["num_problems"]),
+  ],
+)
+def test_a_wrong_flag_is_named(program, tmp_path, module, flag, words):
+  train_dir = f"--train_dir={tmp_path}/runs"
+  done = program(module, train_dir, _DIGITS, flag, cwd=tmp_path)
+  _assert_refused(done, f"{module}: ", *words)
+  assert not [*tmp_path.iterdir()]
+
+
+def test_a_wrong_flag_is_answered_at_once(tmp_path):
+  done = _command("metarun", "--no_such_flag", cwd=tmp_path)
+  _assert_refused(done, "metarun: ", "no_such_flag")
+
+
+def test_metatest_needs_a_checkpoint(tmp_path):
+  done = _command(
+    "metatest", _DIGITS, "--train_dir=runs", "--save_dir=out", cwd=tmp_path
+  )
+  _assert_refused(
+    done, f"metatest: There is no checkpoint in {tmp_path}/runs/{_NAME}"
+  )
+  assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("module", ["metarun", "metatest"])
+def test_problem_sets_must_exist(program, tmp_path, module):
+  done = program(
+    module, "--include_bowl_problems", "--train_dir=runs", cwd=tmp_path
+  )
+  if "no problem set bowl" not in done.stderr:
+    pytest.skip("the set exists")
+  _assert_refused(done, "--include_bowl_problems", "quadratic")
+  assert not [*tmp_path.iterdir()]
+
+
+def test_some_problem_set_must_be_selected(program, tmp_path):
+  from learned_optimizer.problems.problem_sets import PROBLEM_SETS
+
+  none = [f"--noinclude_{name}_problems" for name in PROBLEM_SETS]
+  for module, flags in (("metarun", none), ("metatest", [])):
+    done = program(module, *flags, "--train_dir=runs", cwd=tmp_path)
+    _assert_refused(done, "No problem set is selected", f"{_DIGITS}")
+  assert not [*tmp_path.iterdir()]
+
+
+def test_the_folder_must_be_writable(program, tmp_path):
+  file = tmp_path / "file"
+  file.write_text("content")
+  done = program(
+    "metarun", *_TINY, _DIGITS, f"--train_dir={file}/runs", cwd=tmp_path
+  )
+  _assert_refused(done, f"{file}/runs")
+  assert file.read_text() == "content"
+
+
+@pytest.mark.parametrize("damage", ["data", "cut", "index"])
+def test_a_corrupt_checkpoint_is_left_as_it_is(
+  program, trained, tmp_path, damage
+):
+  caller, _ = trained
+  source, folder = caller / "runs" / _NAME, tmp_path / "runs" / _NAME
+  folder.mkdir(parents=True)
+  for path in source.iterdir():
+    if path.name.startswith(("model.ckpt-2", "checkpoint")):
+      (folder / path.name).write_bytes(path.read_bytes())
+  data = folder / "model.ckpt-2.data-00000-of-00001"
+  if damage == "data":
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+  elif damage == "cut":
+    data.write_bytes(data.read_bytes()[:100])
+  else:
+    (folder / "model.ckpt-2.index").write_bytes(b"nonsense")
+  before = _contents(tmp_path)
+  for module, flags in (("metarun", _TINY), ("metatest", [])):
+    done = program(module, *flags, _DIGITS, "--train_dir=runs", cwd=tmp_path)
+    _assert_refused(done, "model.ckpt-2 cannot be read")
+    assert _contents(tmp_path) == before
+
+
+def test_points_that_are_all_damaged_are_left_as_they_are(
+  program, trained, tmp_path
+):
+  caller, _ = trained
+  for path, content in _contents(caller / "runs").items():
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    if path.name == "variables.npz":
+      content = content[:200]
+    (tmp_path / path).write_bytes(content)
+  before = _contents(tmp_path)
+  done = program("metarun", *_TINY, _DIGITS, "--train_dir=.", cwd=tmp_path)
+  _assert_refused(done, "No saved point", "resume-1", "resume-2")
+  assert _contents(tmp_path) == before
+
+
+# Start-up.
+
+
+@pytest.mark.parametrize("module", ["metarun", "metatest"])
+def test_help_does_not_import_tensorflow(module, tmp_path):
+  script = (
+    "import runpy, sys\n"
+    f"sys.argv = [{module!r}, '--helpfull']\n"
+    "try:\n"
+    f"  runpy.run_module('learned_optimizer.{module}', run_name='__main__')\n"
+    "except SystemExit:\n"
+    "  print('imported:', 'tensorflow' in sys.modules)\n"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", script],
+    cwd=tmp_path,
+    env=_environment(),
+    capture_output=True,
+    text=True,
+  )
+  assert "--train_dir" in done.stdout
+  assert "--include_digits_mlp_problems" in done.stdout.replace("[no]", "")
+  assert done.stdout.splitlines()[-1] == "imported: False", done
