@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from absl import app
+
 from learned_optimizer import program_flags
 
 _UNROLL = 20

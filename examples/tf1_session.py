@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import tensorflow as tf
+
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
 from learned_optimizer.problems import datasets
 

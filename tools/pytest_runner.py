@@ -5,6 +5,7 @@ pytest finds its settings in pyproject.toml, as it does without Bazel.
 
 import os
 import sys
+import tempfile
 
 import pytest
 
@@ -25,10 +26,9 @@ class Shard:
 def main(argv):
   """Runs the tests and returns pytest's exit status."""
   scratch = os.environ["TEST_TMPDIR"]
-  # Libraries write caches and read settings below these; the rest of the file
-  # system is read-only, and the user's own settings must not change results.
-  os.environ["HOME"] = os.environ["TMPDIR"] = scratch
-
+  # The user's own settings must not change results, nor can caches be written
+  # elsewhere.
+  os.environ["HOME"] = scratch
   args = ["-c", "pyproject.toml", "-p", "no:cacheprovider"]
   args += ["--basetemp", os.path.join(scratch, "pytest")]
   args += ["--junitxml", os.environ["XML_OUTPUT_FILE"]]
@@ -38,7 +38,10 @@ def main(argv):
   if "TEST_SHARD_STATUS_FILE" in os.environ:
     open(os.environ["TEST_SHARD_STATUS_FILE"], "w").close()
     plugins.append(Shard())
-  status = pytest.main(args + argv, plugins)
+  # Not below the scratch folder, whose path is too long for a socket's name.
+  with tempfile.TemporaryDirectory() as temporary:
+    os.environ["TMPDIR"] = temporary
+    status = pytest.main(args + argv, plugins)
   if plugins and status == pytest.ExitCode.NO_TESTS_COLLECTED:
     status = 0  # More shards than tests.
   return status

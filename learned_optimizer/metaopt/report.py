@@ -36,7 +36,10 @@ def evaluate(
   Raises:
     CheckpointError: there is none, it is damaged, or it does not fit.
   """
-  path = checkpoints.find(str(folder / checkpoint_name))
+  if checkpoint_name:
+    path = str(folder / checkpoint_name)
+  else:
+    path = checkpoints.best_or_last(folder)
   with tf.Graph().as_default():
     optimizer = optimizer_spec.build()
   shapes = {

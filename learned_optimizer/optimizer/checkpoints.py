@@ -67,11 +67,19 @@ def find(path: str) -> str:
   Raises:
     CheckpointError: it is a folder without a checkpoint.
   """
-  if not pathlib.Path(path).is_dir():
-    return path
-  found = newest(pathlib.Path(path))
+  folder = pathlib.Path(path)
+  return best_or_last(folder) if folder.is_dir() else path
+
+
+def best_or_last(folder: pathlib.Path) -> str:
+  """As `newest`, but a folder without a checkpoint is an error.
+
+  Raises:
+    CheckpointError: there is none.
+  """
+  found = newest(folder)
   if found is None:
-    raise CheckpointError(f"There is no checkpoint in {path}.")
+    raise CheckpointError(f"There is no checkpoint in {folder}.")
   return found
 
 
