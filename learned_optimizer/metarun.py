@@ -129,18 +129,7 @@ _RUN_SETTINGS = (
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    program_flags.fail(f"unknown arguments: {' '.join(argv[1:])}")
-  program_flags.import_tensorflow_quietly()
-  from learned_optimizer import metaopt
-
-  program_flags.warn_of_flags_without_effect(FLAGS)
-  try:
-    _train()
-  except KeyboardInterrupt:
-    program_flags.fail("interrupted.", status=130)
-  except (ValueError, OSError, metaopt.RunError) as error:
-    program_flags.fail(error)
+  program_flags.run(argv, _train)
 
 
 def _train() -> None:
@@ -158,6 +147,14 @@ def _train() -> None:
   settings |= optimizer | {"problem_sets": names, "seed": seed}
   run_settings.check(folder, settings, FLAGS.allow_changed_settings)
   entries = program_flags.problems_and_data(names, seed, FLAGS.l2_reg_scale)
+  num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
+  if FLAGS.evaluation_period > num_meta_iterations:
+    print(
+      f"Warning: --evaluation_period={FLAGS.evaluation_period} is longer than"
+      f" the run of {num_meta_iterations} meta-iterations, which never"
+      " validates.",
+      file=sys.stderr,
+    )
   result = training.train_optimizer(
     str(folder),
     program_flags.optimizer_spec(optimizer),

@@ -29,18 +29,7 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    program_flags.fail(f"unknown arguments: {' '.join(argv[1:])}")
-  program_flags.import_tensorflow_quietly()
-  from learned_optimizer import metaopt
-
-  program_flags.warn_of_flags_without_effect(FLAGS)
-  try:
-    _test()
-  except KeyboardInterrupt:
-    program_flags.fail("interrupted.", status=130)
-  except (ValueError, OSError, metaopt.RunError) as error:
-    program_flags.fail(error)
+  program_flags.run(argv, _test)
 
 
 def _test() -> None:
@@ -50,18 +39,20 @@ def _test() -> None:
   names = program_flags.selected_sets(FLAGS, use_defaults=False)
   recorded = run_settings.read(folder) or {}
   settings = program_flags.optimizer_settings(FLAGS)
+  settings["l2_reg_scale"] = FLAGS.l2_reg_scale
   for name in settings:
-    # A run knows how its optimizer was built; flags may say otherwise.
+    # A run knows its settings; flags may say otherwise.
     if name in recorded and not FLAGS[name].present:
       settings[name] = recorded[name]
   seed = recorded.get("seed", 0)
+  l2_reg_scale = settings.pop("l2_reg_scale")
   steps = program_flags.integers(
     FLAGS.testing_steps or [FLAGS.num_testing_itrs]
   )
   report.evaluate(
     folder,
     program_flags.optimizer_spec(settings),
-    program_flags.problems_and_data(names, seed, FLAGS.l2_reg_scale),
+    program_flags.problems_and_data(names, seed, l2_reg_scale),
     steps,
     program_flags.integers(FLAGS.seeds),
     output=pathlib.Path(caller.caller_path(FLAGS.save_dir) or folder),

@@ -7,10 +7,10 @@ import inspect
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from absl import flags
+from absl import flags, logging
 
 from learned_optimizer import caller
 
@@ -44,6 +44,25 @@ _PROBLEM_SET_NAMES = (
   "dependency_chain",
   "digits_mlp",
 )
+_ORIGINAL_DEFAULTS = (
+  "noisy_quadratic",
+  "large_quadratic",
+  "bowl",
+  "noisy_bowl",
+  "softmax_2_class",
+  "noisy_softmax_2_class",
+  "optimization_test",
+  "noisy_optimization_test",
+  "fully_connected_random_2_class",
+  "matmul",
+  "log_objective",
+  "rescale",
+  "norm",
+  "noisy_norm",
+  "sum",
+  "noisy_sum",
+  "sparse_gradient",
+)
 # Real data sets are trained on alone unless other sets are asked for.
 _IMAGE_SETS = ("digits_mlp",)
 
@@ -66,6 +85,8 @@ _OPTIMIZER_SWITCHES = (
   ("use_numerator_epsilon", False, "epsilon in the numerator of the log"),
   ("learnable_inp_decay", True, "learn the decays of gradient scales"),
   ("learnable_rnn_init", True, "learn the initial RNN states"),
+  ("use_mean_layer_state", False, "report the mean over tensors to level 2"),
+  ("faithful_second_moment", False, "second moment of the original's Adam"),
 )
 _OPTIMIZER_NUMBERS = (
   ("max_log_lr", 33.0, "upper limit of the log learning rate"),
@@ -141,11 +162,6 @@ for _name, _default, _help in _OPTIMIZER_SWITCHES:
   flags.DEFINE_boolean(_name, _default, _help)
 for _name, _default, _help in _OPTIMIZER_NUMBERS:
   flags.DEFINE_float(_name, _default, _help)
-flags.DEFINE_boolean(
-  "faithful_second_moment",
-  False,
-  "compute the second moment of TrainableAdam as the original does",
-)
 flags.DEFINE_float("nan_l2_reg", 1e-2, "accepted, but without effect")
 for _name in _PROBLEM_SET_NAMES:
   flags.DEFINE_boolean(
@@ -171,12 +187,16 @@ flags.register_multi_flags_validator(
 )
 
 
-def _are_integers(values: Sequence[str]) -> bool:
-  return bool(values) and all(v.strip().isdigit() for v in values)
+def _are_integers(values: Sequence[str], smallest: int = 0) -> bool:
+  return bool(values) and all(
+    v.strip().isdigit() and int(v) >= smallest for v in values
+  )
 
 
 flags.register_validator(
-  "cell_sizes", _are_integers, "must be a list of positive integers."
+  "cell_sizes",
+  lambda sizes: _are_integers(sizes, smallest=1),
+  "must be a list of positive integers.",
 )
 flags.register_validator(
   "seeds", _are_integers, "must be a list of non-negative integers."
@@ -193,9 +213,7 @@ def define_testing_steps(default: Sequence[int] | None) -> None:
   )
   flags.register_validator(
     "testing_steps",
-    lambda steps: (
-      steps is None or (_are_integers(steps) and min(map(int, steps)) > 0)
-    ),
+    lambda steps: steps is None or _are_integers(steps, smallest=1),
     "must be a list of positive integers.",
   )
 
@@ -225,7 +243,7 @@ def run_folder(values: flags.FlagValues) -> pathlib.Path:
 def optimizer_settings(values: flags.FlagValues) -> dict[str, Any]:
   """The optimizer's settings by flag name, as JSON keeps them."""
   names = [name for name, *_ in (*_OPTIMIZER_SWITCHES, *_OPTIMIZER_NUMBERS)]
-  names += ["faithful_second_moment", *_OTHER_OPTIMIZER_SETTINGS]
+  names += _OTHER_OPTIMIZER_SETTINGS
   return {name: values[name].value for name in names}
 
 
@@ -288,6 +306,17 @@ def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
       )
     if value:
       selected.append(name)
+  missing = [
+    name
+    for name in _ORIGINAL_DEFAULTS
+    if use_defaults and given[name] is None and name not in PROBLEM_SETS
+  ]
+  if missing:
+    print(
+      "Note: these default problem sets of the original do not exist yet:"
+      f" {', '.join(missing)}.",
+      file=sys.stderr,
+    )
   if not selected:
     raise ValueError(
       "No problem set is selected; give one of "
@@ -356,6 +385,28 @@ def parse(argv: list[str]) -> list[str]:
     return flags.FLAGS(argv)
   except flags.Error as error:
     fail(f"{error} (--help explains the flags)")
+
+
+def run(argv: Sequence[str], work: Callable[[], None]) -> None:
+  """Runs a program's work; what a user can mend ends it with one line.
+
+  Args:
+    argv: what is left of the command line besides the flags.
+    work: the work, which may import TensorFlow.
+  """
+  if len(argv) > 1:
+    fail(f"unknown arguments: {' '.join(argv[1:])}")
+  import_tensorflow_quietly()
+  from learned_optimizer import metaopt
+
+  warn_of_flags_without_effect(flags.FLAGS)
+  try:
+    work()
+  except KeyboardInterrupt:
+    fail("interrupted.", status=130)
+  except (ValueError, OSError, metaopt.RunError) as error:
+    logging.debug("The error in full", exc_info=True)
+    fail(error)
 
 
 def fail(message: object, status: int = 1) -> NoReturn:

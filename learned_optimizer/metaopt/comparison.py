@@ -10,15 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from learned_optimizer.metaopt import evaluation, files
-from learned_optimizer.metaopt.program import (
-  Programs,
-  Task,
-  describe,
-  load_variables,
-  set_variables,
-)
+from learned_optimizer.metaopt.program import Programs
+from learned_optimizer.metaopt.task import Task, describe
 from learned_optimizer.optimizer.baselines import BASELINES
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
+from learned_optimizer.optimizer.variables import load_variables, set_variables
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _PROBLEM_SEED = 1_000_033
@@ -80,18 +76,19 @@ def compare(
     progress: called with each finished share of the work, in runs.
   """
   curves = []
+  not_compilable = set()
   for spec, dataset, batch_size in problems_and_data:
     task = Task.of(spec.build(random_seed=_PROBLEM_SEED), dataset, batch_size)
     name = describe(spec)
     for optimizer, losses in _learned(
-      optimizer_spec, weights, task, max(table_steps), seeds
+      optimizer_spec, weights, task, max(table_steps), seeds, not_compilable
     ):
       curves.append(Curves(name, optimizer, None, "", losses))
       progress(len(seeds))
     for rule_class in BASELINES.values():
       losses = {}
       for learning_rate, result in _baseline(
-        rule_class, task, max(table_steps), seeds
+        rule_class, task, max(table_steps), seeds, not_compilable
       ):
         losses[learning_rate] = result
         progress(len(seeds))
@@ -109,29 +106,27 @@ def _grid(rule_class) -> list[float]:
   return sorted({*LEARNING_RATES, rule_class.learning_rate})
 
 
-def _learned(spec, weights, task, num_steps, seeds):
+def _learned(spec, weights, task, num_steps, seeds, not_compilable):
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     optimizer = spec.build()
-    program = Programs(session, optimizer).get(
-      task, jit_compile=True, meta_gradients=False
-    )
+    programs = Programs(session, optimizer, not_compilable)
     for name, values in weights.items():
       load_variables(session, list(optimizer.weights.values()), values)
-      yield name, evaluation.loss_curves(program, num_steps, seeds)
+      curves = evaluation.loss_curves(programs, task, True, num_steps, seeds)
+      yield name, curves
 
 
 def _baseline(
-  rule_class, task, num_steps, seeds
+  rule_class, task, num_steps, seeds, not_compilable
 ) -> Iterator[tuple[float, np.ndarray]]:
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    optimizer = RuleOptimizer(rule_class, (), None, {})
-    program = Programs(session, optimizer).get(
-      task, jit_compile=True, meta_gradients=False
-    )
+    optimizer = RuleOptimizer(rule_class)
+    programs = Programs(session, optimizer, not_compilable)
     (variable,) = optimizer.weights.values()
     for learning_rate in _grid(rule_class):
       set_variables(session, [variable], [learning_rate])
-      yield learning_rate, evaluation.loss_curves(program, num_steps, seeds)
+      curves = evaluation.loss_curves(programs, task, True, num_steps, seeds)
+      yield learning_rate, curves
 
 
 def _selection(problem, rule_class, losses, table_steps):

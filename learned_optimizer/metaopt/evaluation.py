@@ -6,7 +6,12 @@ from concurrent import futures
 
 import numpy as np
 
-from learned_optimizer.metaopt.program import Program
+from learned_optimizer.metaopt.program import (
+  CompilationError,
+  Program,
+  Programs,
+)
+from learned_optimizer.metaopt.task import Task
 
 
 def loss_curve(
@@ -34,10 +39,32 @@ def loss_curve(
 
 
 def loss_curves(
-  program: Program, num_steps: int, seeds: Sequence[int]
+  programs: Programs,
+  task: Task,
+  jit_compile: bool,
+  num_steps: int,
+  seeds: Sequence[int],
 ) -> np.ndarray:
-  """`loss_curve` for each seed, at once: [len(seeds), num_steps + 1]."""
+  """`loss_curve` for each seed, at once.
 
+  Args:
+    programs: the optimizer's.
+    task: what it runs on.
+    jit_compile: whether XLA compiles the program, if it can.
+    num_steps: number of steps.
+    seeds: one run each.
+
+  Returns:
+    float32 [len(seeds), num_steps + 1].
+  """
+  program = programs.get(task, jit_compile, meta_gradients=False)
+  try:
+    return _at_once(program, num_steps, seeds)
+  except CompilationError as error:
+    return _at_once(programs.fall_back(program, error), num_steps, seeds)
+
+
+def _at_once(program, num_steps, seeds):
   def run(seed):
     return loss_curve(program, num_steps, np.random.default_rng(seed))
 

@@ -16,14 +16,15 @@ import tensorflow as tf
 
 from learned_optimizer.metaopt import files
 from learned_optimizer.metaopt.program import (
+  CompilationError,
   Program,
   Programs,
-  Task,
-  load_variables,
 )
+from learned_optimizer.metaopt.task import Task
 from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 from learned_optimizer.optimizer.scaling import make_finite
+from learned_optimizer.optimizer.variables import load_variables
 
 
 class MetaOptimizer(NamedTuple):
@@ -106,18 +107,28 @@ class MetaGraph:
     self.session = v1.Session(graph=graph)
     self.session.run(initialize)
     self.programs = Programs(self.session, self.optimizer)
-    self._meta_programs: dict[int, MetaProgram] = {}
+    self._meta_programs: dict[Program, MetaProgram] = {}
 
   def meta_program(self, task: Task, jit_compile: bool) -> MetaProgram:
     """The program for a task, with the task loaded."""
-    program = self.programs.get(task, jit_compile, meta_gradients=True)
-    if id(program) not in self._meta_programs:
-      with self.session.graph.as_default():
-        self._meta_programs[id(program)] = self._add_update(program, task)
-    return self._meta_programs[id(program)]
+    return self._with_update(
+      self.programs.get(task, jit_compile, meta_gradients=True)
+    )
 
-  def _add_update(self, program: Program, task: Task) -> MetaProgram:
-    out, weights = program.out, self.optimizer.weights
+  def fall_back(
+    self, failed: MetaProgram, error: CompilationError
+  ) -> MetaProgram:
+    """What runs op by op in place of a program that does not compile."""
+    return self._with_update(self.programs.fall_back(failed.program, error))
+
+  def _with_update(self, program: Program) -> MetaProgram:
+    if program not in self._meta_programs:
+      with self.session.graph.as_default():
+        self._meta_programs[program] = self._add_update(program)
+    return self._meta_programs[program]
+
+  def _add_update(self, program: Program) -> MetaProgram:
+    weights = self.optimizer.weights
     values = [variable.read_value() for variable in weights.values()]
     # The loss is the meta-objective + l2_reg * sum of squared weights.
     raw = [
@@ -133,35 +144,35 @@ class MetaGraph:
       zip(clipped, weights.values(), strict=True),
       global_step=self._global_step,
     )
-    summaries = self._summaries(out, task, raw, clipped, values)
+    summaries = self._summaries(program, raw, clipped, values)
     gradients = dict(zip(weights, clipped, strict=True))
     return MetaProgram(program, train_op, gradients, summaries)
 
-  def _summaries(self, out, task, raw, clipped, values):
-    summary = tf.compat.v1.summary
-
-    def histogram(name, tensor):
+  def _summaries(self, program, raw, clipped, values):
+    # Summaries of `tf.summary` take their tags from names, which are unique in
+    # a graph; those of all programs should show as one.
+    def histogram(tag, tensor):
       finite = make_finite(tensor, tf.zeros_like(tensor))
-      return summary.histogram(name, finite, collections=[])
+      return tf.raw_ops.HistogramSummary(tag=tag, values=finite)
 
-    def scalar(name, tensor):
-      return summary.scalar(name, tensor, collections=[])
+    def scalar(tag, tensor):
+      return tf.raw_ops.ScalarSummary(tags=tag, values=tensor)
 
-    problem_name = type(task.problem).__name__
-    with tf.name_scope(""):
-      summaries = [
-        histogram(f"State/{key}", tf.cast(slot, tf.float32))
-        for key, slot in zip(
-          self.optimizer.state_keys, out.output_state[0], strict=True
-        )
-      ]
-      summaries.append(scalar("MetaObjective", out.metaobj))
-      summaries.append(scalar(f"{problem_name}_MetaObjective", out.metaobj))
-      for i, name in enumerate(self.optimizer.weights):
-        summaries.append(histogram(f"{name}_rawgrad", raw[i]))
-        summaries.append(histogram(f"{name}_var", values[i]))
-        summaries.append(histogram(f"{name}_grad", clipped[i]))
-    return summary.merge(summaries)
+    out = program.out
+    problem_name = type(program.task.problem).__name__
+    summaries = [
+      histogram(f"State/{key}", tf.cast(slot, tf.float32))
+      for key, slot in zip(
+        self.optimizer.state_keys, out.output_state[0], strict=True
+      )
+    ]
+    summaries.append(scalar("MetaObjective", out.metaobj))
+    summaries.append(scalar(f"{problem_name}_MetaObjective", out.metaobj))
+    for i, name in enumerate(self.optimizer.weights):
+      summaries.append(histogram(f"{name}_rawgrad", raw[i]))
+      summaries.append(histogram(f"{name}_var", values[i]))
+      summaries.append(histogram(f"{name}_grad", clipped[i]))
+    return tf.raw_ops.MergeSummary(inputs=summaries)
 
   # Values of the variables.
 

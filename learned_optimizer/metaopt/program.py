@@ -10,41 +10,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
+from learned_optimizer.metaopt.task import Task
 from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.training_graph import TrainOutput
-from learned_optimizer.problems.datasets import EMPTY_DATASET, Dataset
-from learned_optimizer.problems.problem import Problem
+from learned_optimizer.optimizer.variables import set_variables
+
+# What a session raises where XLA cannot compile; run-time errors look alike.
+_COMPILATION_ERRORS = (
+  tf.errors.InternalError,
+  tf.errors.InvalidArgumentError,
+  tf.errors.UnimplementedError,
+)
 
 
-class Task(NamedTuple):
-  """A problem with what it is trained on.
-
-  Attributes:
-    problem: the problem instance.
-    dataset: its data.
-    batch_size: rows per batch; 0 without data.
-  """
-
-  problem: Problem
-  dataset: Dataset
-  batch_size: int
-
-  @classmethod
-  def of(
-    cls, problem: Problem, dataset: Dataset | None, batch_size: int | None
-  ) -> "Task":
-    """Replaces what a problem set leaves out by what stands for nothing."""
-    if dataset is None:
-      return cls(problem, EMPTY_DATASET, 0)
-    return cls(problem, dataset, batch_size or dataset.size)
-
-  @property
-  def structure(self) -> Any:
-    """What a program depends on; equal for instances that can share one."""
-    data, labels = (np.asarray(part) for part in self.dataset)
-    shapes = (data.shape, str(data.dtype), labels.shape, str(labels.dtype))
-    return (self.problem.structure, shapes)
+class CompilationError(Exception):
+  """The first run of a compiled program failed, and changed nothing."""
 
 
 class Trial(NamedTuple):
@@ -69,6 +51,7 @@ class Program:
   Attributes:
     out: what `TrainableOptimizer.train` returned.
     jit_compile: whether XLA compiles it.
+    task: the task that is loaded.
     gradients: of the meta-objective, one per weight; None where the program
       only evaluates.
   """
@@ -83,6 +66,7 @@ class Program:
   ):
     """Builds the program in the session's graph and loads the task."""
     self.jit_compile = jit_compile
+    self._has_run = False
     self._session = session
     self._optimizer = optimizer
     with session.graph.as_default():
@@ -97,8 +81,6 @@ class Program:
           list(optimizer.weights.values()),
           unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-      constants, data, labels = self.out.instance_vars
-      self._instance = [*constants.values(), data, labels]
       carried = self.out.init_loop_vars
       self._reset = tf.compat.v1.variables_initializer(carried)
       self.propagate = [
@@ -118,12 +100,12 @@ class Program:
       [*constants.values(), data, labels],
       [*values, *task.dataset],
     )
-    self._task = task
+    self.task = task
     self._session.run(self._reset)
 
   def draw(self, num_steps: int, generator: np.random.Generator) -> Trial:
     """Draws the random numbers of `num_steps` steps on the loaded task."""
-    problem, dataset, batch_size = self._task
+    problem, dataset, batch_size = self.task
     batches = dataset.batch_indices(num_steps, batch_size, generator)
     params = problem.initial_parameters(generator)
     rule = self._optimizer.unrolled_rule()
@@ -182,8 +164,22 @@ class Program:
     options: Any = None,
     metadata: Any = None,
   ) -> Any:
-    """Runs the program in its session, traced if options say so."""
-    return self._session.run(fetches, feed, options, metadata)
+    """Runs the program in its session, traced if options say so.
+
+    Raises:
+      CompilationError: it is the first run, and XLA may not be able to compile
+        the program. `Programs.fall_back` has another one.
+    """
+    try:
+      result = self._session.run(fetches, feed, options, metadata)
+    except _COMPILATION_ERRORS as error:
+      if self._has_run or not self.jit_compile:
+        raise
+      # All that a run assigns comes out of the compiled program.
+      reason = error.message.removeprefix("Graph execution error:").strip()
+      raise CompilationError(reason.partition("\n")[0]) from error
+    self._has_run = True
+    return result
 
   def carried(self) -> list[np.ndarray]:
     """What is carried from unroll to unroll, for `restore_carried`."""
@@ -198,10 +194,22 @@ class Programs:
   """The programs of one optimizer, by the structure of their tasks."""
 
   def __init__(
-    self, session: tf.compat.v1.Session, optimizer: TrainableOptimizer
+    self,
+    session: tf.compat.v1.Session,
+    optimizer: TrainableOptimizer,
+    not_compilable: set[Any] | None = None,
   ):
+    """Starts without programs.
+
+    Args:
+      session: holds the weights of the optimizer.
+      optimizer: the optimizer.
+      not_compilable: structures that XLA cannot compile, as far as is known;
+        shared with other programs, and added to.
+    """
     self._session = session
     self._optimizer = optimizer
+    self._not_compilable = set() if not_compilable is None else not_compilable
     self._programs: dict[Any, Program] = {}
 
   def get(self, task: Task, jit_compile: bool, meta_gradients: bool) -> Program:
@@ -209,10 +217,11 @@ class Programs:
 
     Args:
       task: the task.
-      jit_compile: whether XLA compiles the program.
+      jit_compile: whether XLA compiles the program, if it can.
       meta_gradients: whether it is for training; those that evaluate are
         programs of their own, so that nothing of one disturbs the other.
     """
+    jit_compile = jit_compile and task.structure not in self._not_compilable
     key = (task.structure, jit_compile, meta_gradients)
     if key in self._programs:
       self._programs[key].load(task)
@@ -222,36 +231,19 @@ class Programs:
       )
     return self._programs[key]
 
+  def fall_back(self, failed: Program, error: CompilationError) -> Program:
+    """The program that runs op by op in place of one that does not compile.
 
-def describe(spec: Any) -> str:
-  """A problem's `Spec` as one would write the call, for people to read."""
-
-  def text(value):
-    return getattr(value, "__name__", None) or repr(value)
-
-  arguments = [text(value) for value in spec.args]
-  arguments += [f"{key}={text(value)}" for key, value in spec.kwargs.items()]
-  return f"{text(spec.callable)}({', '.join(arguments)})"
-
-
-def load_variables(
-  session: tf.compat.v1.Session,
-  variables: Sequence[tf.Variable],
-  values: Mapping[str, Any],
-) -> None:
-  """Sets variables from values by checkpoint name."""
-  set_variables(session, variables, [values[v.op.name] for v in variables])
-
-
-def set_variables(
-  session: tf.compat.v1.Session,
-  variables: Sequence[tf.Variable],
-  values: Sequence[Any],
-) -> None:
-  """Sets variables, in one session run and without adding to the graph."""
-  initializers = [variable.initializer for variable in variables]
-  feed = {
-    initializer.inputs[1]: np.asarray(value)
-    for initializer, value in zip(initializers, values, strict=True)
-  }
-  session.run(initializers, feed)
+    It stands where the other one does. From now on `get` compiles nothing for
+    tasks of this structure.
+    """
+    task = failed.task
+    logging.warning(
+      "XLA cannot compile %s, which runs op by op instead (%s).",
+      type(task.problem).__name__,
+      error,
+    )
+    self._not_compilable.add(task.structure)
+    program = self.get(task, False, failed.gradients is not None)
+    program.restore_carried(failed.carried())
+    return program

@@ -7,7 +7,7 @@ A point is a folder `resume-<n>` of its own:
 * `state.json`: position, counters, state of the random generator.
 
 It is written under a temporary name and renamed as a whole, and never changed
-afterwards. The last two points are kept.
+afterwards. The last two points that can be read are kept.
 """
 
 import json
@@ -38,14 +38,20 @@ class Point(NamedTuple):
 
 
 def save(folder: pathlib.Path, point: Point) -> None:
-  """Adds a point to a run's folder."""
-  number = max((_number(path) for path in _points(folder)), default=0) + 1
+  """Adds a point to a run's folder, and removes all but the last two."""
+  older = _points(folder)
+  number = _number(older[-1]) + 1 if older else 1
   with files.whole_folder(folder / f"resume-{number}") as partial:
     np.savez(partial / "variables.npz", **point.variables)
     np.savez(partial / "inner.npz", **point.inner)
     (partial / "state.json").write_text(json.dumps(point.state, indent=2))
-  for path in _points(folder)[:-_KEPT]:
-    shutil.rmtree(path)
+  kept = 1
+  for path in reversed(older):
+    # A damaged one must not push out a whole one.
+    if kept < _KEPT and _is_whole(path):
+      kept += 1
+    else:
+      shutil.rmtree(path)
 
 
 def load(folder: pathlib.Path) -> Point | None:
@@ -57,11 +63,7 @@ def load(folder: pathlib.Path) -> Point | None:
   problems = []
   for path in reversed(_points(folder)):
     try:
-      return Point(
-        _read_arrays(path / "variables.npz"),
-        _read_arrays(path / "inner.npz"),
-        json.loads((path / "state.json").read_text()),
-      )
+      return _read(path)
     except Exception as error:  # Whatever a damaged file makes a reader raise.
       problems.append(f"{path.name}: {error}")
   if problems:
@@ -77,6 +79,22 @@ def _points(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _number(path: pathlib.Path) -> int:
   return int(path.name.split("-")[1])
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+  try:
+    _read(path)
+  except Exception:  # As above.
+    return False
+  return True
+
+
+def _read(path: pathlib.Path) -> Point:
+  return Point(
+    _read_arrays(path / "variables.npz"),
+    _read_arrays(path / "inner.npz"),
+    json.loads((path / "state.json").read_text()),
+  )
 
 
 def _read_arrays(path):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt.program import load_variables
 from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.trainable_optimizer import (
   OPTIMIZER_SCOPE,
   TrainableOptimizer,
 )
+from learned_optimizer.optimizer.variables import load_variables
 from learned_optimizer.problems.datasets import EMPTY_DATASET, Dataset
 from learned_optimizer.problems.problem import Problem
 

@@ -8,19 +8,19 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  moved,
 )
 
 
@@ -36,10 +36,8 @@ class _Baseline(Rule):
     """The step at learning rate 1, [1, N], and the new state."""
 
   def weight_specs(self) -> Mapping[str, WeightSpec]:
-    value = np.float32(self.learning_rate)
-    return {
-      f"{self.name}/learning_rate": WeightSpec((), lambda generator: value)
-    }
+    spec = WeightSpec.constant((), self.learning_rate)
+    return {f"{self.name}/learning_rate": spec}
 
   def draws(self, params: Sequence[Any], generator: Generator) -> Draws:
     return []
@@ -54,19 +52,11 @@ class _Baseline(Rule):
     return sorted(self.keys)
 
   def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    layout = Layout.of(params)
-    rows = {key: layout.unflatten(state[key]) for key in self.keys}
-    return Slots(
-      [{key: rows[key][i] for key in self.keys} for i in range(len(params))],
-      [],
-    )
+    return Slots(Layout.of(params).to_slots(state), [])
 
   def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
     layout = Layout.of(params)
-    return {
-      key: layout.flatten([tensor[key] for tensor in slots.per_tensor])
-      for key in self.keys
-    }
+    return layout.from_slots(slots.per_tensor, self.keys)
 
   def update(
     self,
@@ -79,8 +69,7 @@ class _Baseline(Rule):
     layout = Layout.of(params)
     step, state = self._step(layout.flatten(grads), state)
     steps = layout.unflatten(weights[f"{self.name}/learning_rate"] * step)
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [p - move for p, move in zip(params, moves, strict=True)]
+    new_params = moved(params, steps, prescribed_steps)
     return Update(new_params, new_params, steps, state)
 
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer import scaling
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rnn_cells import (
@@ -20,16 +20,18 @@ from learned_optimizer.optimizer.rnn_cells import (
   Affine,
   BasicRNN,
   BiasGRU,
+  read_out,
 )
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  check_learning_rates,
+  moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
@@ -115,12 +117,7 @@ class CoordinatewiseRNNRule(Rule):
       raise ValueError(
         f"cell_cls is {self.cell_cls!r}; {', '.join(_CELLS)} are accepted."
       )
-    lr_range = self.init_lr_range
-    if len(lr_range) != 2 or not 0 < lr_range[0] <= lr_range[1]:
-      raise ValueError(
-        f"init_lr_range is {lr_range}; two positive numbers in ascending order"
-        " are accepted."
-      )
+    check_learning_rates(self.init_lr_range)
 
   @property
   def _cell_kind(self):
@@ -135,43 +132,30 @@ class CoordinatewiseRNNRule(Rule):
     specs = {}
     units = self.cell_sizes[-1]
 
-    def constant(name, shape, value):
-      specs[f"LOL/{name}"] = WeightSpec(
-        shape, lambda generator: np.full(shape, value, np.float32)
-      )
-
-    def uniform(name, shape, limit):
-      specs[f"LOL/{name}"] = WeightSpec(
-        shape, lambda generator: generator.uniform(-limit, limit, shape)
-      )
-
-    def readout(name):
-      std = self.crnn_rnn_readout_scale / math.sqrt(units)
-      specs[f"LOL/{name}_weights"] = WeightSpec(
-        (units, 1), lambda generator: generator.normal(0.0, std, (units, 1))
-      )
-
-    readout("update")
+    constant = WeightSpec.constant
+    std = self.crnn_rnn_readout_scale / math.sqrt(units)
+    readout = WeightSpec.normal((units, 1), std)
+    specs["update_weights"] = readout
     if self.learnable_decay:
-      readout("decay")
-      constant("decay_bias", (1,), self.crnn_default_decay_var_init)
+      specs["decay_weights"] = readout
+      specs["decay_bias"] = constant((1,), self.crnn_default_decay_var_init)
     if self.dynamic_output_scale:
+      specs["learning_rate_weights"] = readout
       if self.zero_init_lr_weights:
-        constant("learning_rate_weights", (units, 1), 0.0)
-      else:
-        readout("learning_rate")
-      constant("learning_rate_bias", (1,), 0.0)
-    uniform("init_vector", (1, self.num_states), 1.0)
+        specs["learning_rate_weights"] = constant((units, 1), 0.0)
+      specs["learning_rate_bias"] = constant((1,), 0.0)
+    specs["init_vector"] = WeightSpec.uniform((1, self.num_states), 1.0)
     inputs = 1
     for i, units_here in enumerate(self.cell_sizes):
       for end, width, bias in self._cell_kind.affines:
         scope = f"{self._cell_scope(i)}{end}"
         rows, columns = inputs + units_here, width * units_here
         glorot = math.sqrt(6.0 / (rows + columns))
-        uniform(f"{scope}/kernel", (rows, columns), glorot)
-        constant(f"{scope}/bias", (columns,), bias)
+        kernel = WeightSpec.uniform((rows, columns), glorot)
+        specs[f"{scope}/kernel"] = kernel
+        specs[f"{scope}/bias"] = constant((columns,), bias)
       inputs = units_here
-    return specs
+    return {f"LOL/{name}": spec for name, spec in specs.items()}
 
   def _cell_scope(self, i):
     return f"multi_rnn_cell/cell_{i}/{self._cell_kind.scope}"
@@ -205,22 +189,11 @@ class CoordinatewiseRNNRule(Rule):
     return ["decay", "learning_rate", "rms", "rnn"]
 
   def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    layout = Layout.of(params)
-    blocks = {key: layout.split(state[key]) for key in self.slot_keys()}
-    return Slots(
-      [
-        {key: tf.transpose(blocks[key][i]) for key in blocks}
-        for i in range(len(params))
-      ],
-      [],
-    )
+    return Slots(Layout.of(params).to_slots(state), [])
 
   def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
     layout = Layout.of(params)
-    return {
-      key: layout.join([tf.transpose(slot[key]) for slot in slots.per_tensor])
-      for key in self.slot_keys()
-    }
+    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,
@@ -232,12 +205,12 @@ class CoordinatewiseRNNRule(Rule):
   ) -> Update:
     layout = Layout.of(params)
     grad = layout.flatten(grads)
-    rms = self._mean_square(layout, grad, state)
+    rms = scaling.mean_squared(grad, state["decay"], state["rms"], layout)
     rnn, output = self._run_cells(
       weights, scaling.rms_scale(grad, rms), state["rnn"]
     )
     decay = tf.sigmoid(
-      self._read_out(
+      read_out(
         weights,
         "decay",
         output,
@@ -248,7 +221,7 @@ class CoordinatewiseRNNRule(Rule):
     learning_rate = state["learning_rate"] * (
       2.0
       * tf.sigmoid(
-        self._read_out(
+        read_out(
           weights, "learning_rate", output, self.dynamic_output_scale, 0.0
         )
       )
@@ -257,8 +230,7 @@ class CoordinatewiseRNNRule(Rule):
       weights["LOL/update_weights"], output, transpose_a=True
     )
     steps = layout.unflatten(learning_rate * direction)
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [p - move for p, move in zip(params, moves, strict=True)]
+    new_params = moved(params, steps, prescribed_steps)
     new_state = {
       "decay": decay,
       "learning_rate": learning_rate,
@@ -266,13 +238,6 @@ class CoordinatewiseRNNRule(Rule):
       "rnn": rnn,
     }
     return Update(new_params, new_params, steps, new_state)
-
-  def _mean_square(self, layout, grad, state):
-    # A mean square counts as not yet begun only where it is exactly zero for
-    # the whole tensor, so that coordinates with zero gradient keep theirs.
-    used = layout.sum(tf.cast(tf.not_equal(state["rms"], 0.0), grad.dtype))
-    fresh = layout.spread(tf.cast(tf.equal(used, 0.0), grad.dtype)) > 0.5
-    return scaling.mean_squared(grad, state["decay"], state["rms"], fresh)
 
   def _run_cells(self, weights, inputs, state):
     """The new states of all cells [S, N], and the last one's output."""
@@ -287,17 +252,6 @@ class CoordinatewiseRNNRule(Rule):
       new_states.append(self._cell_kind.cell(*affines)(inputs, old))
       inputs = new_states[-1][-self.cell_sizes[i] :]
     return tf.concat(new_states, axis=0), inputs
-
-  def _read_out(self, weights, kind, output, learned, bias):
-    """An affine map of the output to [1, N]; constant where not learned."""
-    if learned:
-      matrix = weights[f"LOL/{kind}_weights"]
-      biases = weights[f"LOL/{kind}_bias"]
-    else:
-      # Zero weights rather than none, so that NaN passes as when learned.
-      matrix = tf.zeros([self.cell_sizes[-1], 1], output.dtype)
-      biases = tf.constant([bias], output.dtype)
-    return Affine(matrix, biases)(output)
 
 
 class CoordinatewiseRNN(RuleOptimizer):
@@ -327,12 +281,14 @@ class CoordinatewiseRNN(RuleOptimizer):
       **kwargs: settings of `CoordinatewiseRNNRule` and `TrainableOptimizer`;
         others are ignored, so that one set of settings fits every optimizer.
     """
-    args = (
-      cell_sizes,
-      getattr(cell_cls, "__name__", cell_cls),
-      init_lr_range,
-      dynamic_output_scale,
-      learnable_decay,
-      zero_init_lr_weights,
+    super().__init__(
+      CoordinatewiseRNNRule,
+      cell_sizes=cell_sizes,
+      cell_cls=getattr(cell_cls, "__name__", cell_cls),
+      init_lr_range=init_lr_range,
+      dynamic_output_scale=dynamic_output_scale,
+      learnable_decay=learnable_decay,
+      zero_init_lr_weights=zero_init_lr_weights,
+      random_seed=random_seed,
+      **kwargs,
     )
-    super().__init__(CoordinatewiseRNNRule, args, random_seed, kwargs)

@@ -4,18 +4,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
@@ -33,8 +33,8 @@ class GlobalLearningRateRule(Rule):
   initial_rate: float = 1e-3
 
   def weight_specs(self) -> Mapping[str, WeightSpec]:
-    value = np.float32(self.initial_rate)
-    return {"LOL/global_learning_rate": WeightSpec((), lambda _: value)}
+    spec = WeightSpec.constant((), self.initial_rate)
+    return {"LOL/global_learning_rate": spec}
 
   def draws(self, params: Sequence[Any], generator: Generator) -> Draws:
     return []
@@ -63,8 +63,7 @@ class GlobalLearningRateRule(Rule):
   ) -> Update:
     rate = weights["LOL/global_learning_rate"]
     steps = [rate * grad for grad in grads]
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [p - move for p, move in zip(params, moves, strict=True)]
+    new_params = moved(params, steps, prescribed_steps)
     return Update(new_params, new_params, steps, state)
 
 
@@ -76,7 +75,9 @@ class GlobalLearningRate(RuleOptimizer):
 
     Args:
       initial_rate: the initial learning rate.
-      **kwargs: settings of `TrainableOptimizer`; others are ignored, so that
-        one set of settings fits every optimizer.
+      **kwargs: settings of `RuleOptimizer`; others are ignored, so that one set
+        of settings fits every optimizer.
     """
-    super().__init__(GlobalLearningRateRule, (initial_rate,), None, kwargs)
+    super().__init__(
+      GlobalLearningRateRule, initial_rate=initial_rate, **kwargs
+    )

@@ -12,25 +12,27 @@ from typing import Any
 
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer import hierarchical_rnn_weights, scaling
 from learned_optimizer.optimizer.layout import Layout
-from learned_optimizer.optimizer.rnn_cells import Affine, BiasGRU
+from learned_optimizer.optimizer.rnn_cells import Affine, BiasGRU, read_out
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  check_learning_rates,
+  moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
 _MIN_LOG_LR = -33.0
-# The decays that hold where they are not learned.
-_CONSTANT_SCALE_DECAY = 0.93
-_CONSTANT_INPUT_DECAY = 0.89
+# Logits of the decays that hold where they are not learned.
+_SCALE_DECAY_LOGIT = math.log(0.93 / 0.07)
+_INPUT_DECAY_LOGIT = math.log(0.89 / 0.11)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,8 @@ class HierarchicalRNNRule(Rule):
     learning_rate_momentum_logit_init: initial logit of the memory of the
       learning rate.
     hrnn_affine_scale: scale of the initial matrices between levels.
+    use_mean_layer_state: report the mean over tensors to level 2, as in the
+      paper, instead of the last tensor's state, as in the original code.
 
   Raises:
     ValueError: if a setting is out of range or two do not fit together.
@@ -104,6 +108,7 @@ class HierarchicalRNNRule(Rule):
   scale_decay_bias_init: float = 3.2
   learning_rate_momentum_logit_init: float = 3.2
   hrnn_affine_scale: float = 0.5
+  use_mean_layer_state: bool = False
 
   def __post_init__(self):
     sizes = list(self.level_sizes)
@@ -113,12 +118,7 @@ class HierarchicalRNNRule(Rule):
       raise ValueError(
         f"level_sizes is {sizes}; one to three positive integers are accepted."
       )
-    lr_range = self.init_lr_range
-    if len(lr_range) != 2 or not 0 < lr_range[0] <= lr_range[1]:
-      raise ValueError(
-        f"init_lr_range is {lr_range}; two positive numbers in ascending order"
-        " are accepted."
-      )
+    check_learning_rates(self.init_lr_range)
     if self.num_gradient_scales < 1:
       raise ValueError(
         f"num_gradient_scales is {self.num_gradient_scales}; a positive"
@@ -241,19 +241,14 @@ class HierarchicalRNNRule(Rule):
 
   def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
     layout = Layout.of(params)
-    per_tensor = [{} for _ in params]
-
-    def put(key, rows):
-      for slots, block in zip(per_tensor, layout.split(rows), strict=True):
-        slots[key] = tf.transpose(block)
-
-    put("parameter", state["hidden"])
+    rows = {"parameter": state["hidden"]}
     for i in range(self.num_gradient_scales):
-      put(f"grad_accum{i + 1}", state["grad_accum"][i : i + 1])
-      put(f"ms{i + 1}", state["ms"][i : i + 1])
+      rows[f"grad_accum{i + 1}"] = state["grad_accum"][i : i + 1]
+      rows[f"ms{i + 1}"] = state["ms"][i : i + 1]
     for key in ("scl_decay", "inp_decay", "log_learning_rate"):
       if key in state:
-        put(key, state[key])
+        rows[key] = state[key]
+    per_tensor = layout.to_slots(rows)
     truths = params
     if self.use_attention:
       truths = layout.unflatten(state["true_param"])
@@ -268,26 +263,20 @@ class HierarchicalRNNRule(Rule):
 
   def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
     layout = Layout.of(params)
-
-    def take(key):
-      blocks = [tf.transpose(tensor[key]) for tensor in slots.per_tensor]
-      return layout.join(blocks)
-
-    scales = range(1, self.num_gradient_scales + 1)
-    state = {
-      "hidden": take("parameter"),
-      "grad_accum": tf.concat([take(f"grad_accum{i}") for i in scales], axis=0),
-      "ms": tf.concat([take(f"ms{i}") for i in scales], axis=0),
-      "scl_decay": take("scl_decay"),
-      "inp_decay": take("inp_decay"),
-    }
+    apart = ("layer", "true_param")
+    keys = [key for key in self.slot_keys() if key not in apart]
+    state = layout.from_slots(slots.per_tensor, keys)
+    state["hidden"] = state.pop("parameter")
+    for name in ("grad_accum", "ms"):
+      scales = [
+        state.pop(f"{name}{i + 1}") for i in range(self.num_gradient_scales)
+      ]
+      state[name] = tf.concat(scales, axis=0)
     if self.num_levels > 1:
       layers = [tf.transpose(tensor["layer"]) for tensor in slots.per_tensor]
       state["layer"] = tf.concat(layers, axis=1)
     if self.num_levels > 2:
       state["global"] = tf.transpose(slots.global_state[0])
-    if self.dynamic_output_scale:
-      state["log_learning_rate"] = take("log_learning_rate")
     if self.use_attention:
       state["true_param"] = layout.flatten(
         [tensor["true_param"] for tensor in slots.per_tensor]
@@ -330,8 +319,7 @@ class HierarchicalRNNRule(Rule):
     truths = params
     if self.use_attention:
       truths = layout.unflatten(state["true_param"])
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [t - move for t, move in zip(truths, moves, strict=True)]
+    new_params = moved(truths, steps, prescribed_steps)
     attended = new_params
     if self.use_attention:
       new_state["true_param"] = layout.flatten(new_params)
@@ -354,11 +342,7 @@ class HierarchicalRNNRule(Rule):
       )
     else:
       grad_accum = grad
-    # A mean square counts as not yet begun only where it is exactly zero for
-    # the whole tensor, so that coordinates with zero gradient keep theirs.
-    used = layout.sum(tf.cast(tf.not_equal(state["ms"], 0.0), grad.dtype))
-    fresh = layout.spread(tf.cast(tf.equal(used, 0.0), grad.dtype)) > 0.5
-    ms = scaling.mean_squared(grad_accum, scale_decays, state["ms"], fresh)
+    ms = scaling.mean_squared(grad_accum, scale_decays, state["ms"], layout)
     return grad_accum, ms
 
   def _decay_cascade(self, decay):
@@ -424,38 +408,25 @@ class HierarchicalRNNRule(Rule):
     if self.num_levels > 2:
       # The original reports the last tensor alone where the paper has the
       # mean over tensors; trained optimizers depend on it.
-      new_state["global"] = gru("Layer2_RNN")(layer[:, -1:], state["global"])
+      report = layer[:, -1:]
+      if self.use_mean_layer_state:
+        report = tf.reduce_mean(layer, axis=1, keepdims=True)
+      new_state["global"] = gru("Layer2_RNN")(report, state["global"])
     return hidden, new_state
 
   def _new_decays(self, weights, hidden):
-    def decay(kind, learned, constant):
-      if not learned:
-        return tf.fill(
-          [1, hidden.shape[1]], tf.constant(constant, hidden.dtype)
-        )
-      logits = tf.matmul(
-        weights[f"LOL/{kind}_weights"], hidden, transpose_a=True
-      )
-      return tf.sigmoid(logits + weights[f"LOL/{kind}_bias"])
-
-    return {
-      "scl_decay": decay(
-        "scl_decay", self.learnable_decay, _CONSTANT_SCALE_DECAY
-      ),
-      "inp_decay": decay(
-        "inp_decay", self.learns_input_decay, _CONSTANT_INPUT_DECAY
-      ),
-    }
+    scale = read_out(
+      weights, "scl_decay", hidden, self.learnable_decay, _SCALE_DECAY_LOGIT
+    )
+    inputs = read_out(
+      weights, "inp_decay", hidden, self.learns_input_decay, _INPUT_DECAY_LOGIT
+    )
+    return {"scl_decay": tf.sigmoid(scale), "inp_decay": tf.sigmoid(inputs)}
 
   def _new_log_learning_rate(self, weights, hidden, state):
     """The log learning rate of this step, clipped straight-through."""
-    log_lr = (
-      state["log_learning_rate"]
-      + tf.matmul(
-        weights["LOL/learning_rate_weights"], hidden, transpose_a=True
-      )
-      + weights["LOL/learning_rate_bias"]
-    )
+    change = read_out(weights, "learning_rate", hidden, True, 0.0)
+    log_lr = state["log_learning_rate"] + change
     clipped = tf.clip_by_value(log_lr, _MIN_LOG_LR, self.max_log_lr)
     return log_lr + tf.stop_gradient(clipped - log_lr)
 
@@ -483,14 +454,39 @@ class HierarchicalRNN(RuleOptimizer):
   """The hierarchical RNN as a TF1 optimizer; slots are `hRNN_<key>`."""
 
   def __init__(
-    self, level_sizes: Sequence[int], random_seed: int | None = None, **kwargs
+    self,
+    level_sizes: Sequence[int],
+    init_lr_range: tuple[float, float] = (1e-6, 1e-2),
+    learnable_decay: bool = True,
+    dynamic_output_scale: bool = True,
+    use_attention: bool = False,
+    use_log_objective: bool = True,
+    num_gradient_scales: int = 4,
+    zero_init_lr_weights: bool = True,
+    use_log_means_squared: bool = True,
+    use_relative_lr: bool = True,
+    use_extreme_indicator: bool = False,
+    max_log_lr: float = 33.0,
+    obj_train_max_multiplier: float = -1,
+    use_problem_lr_mean: bool = False,
+    use_gradient_shortcut: bool = False,
+    use_lr_shortcut: bool = False,
+    use_grad_products: bool = False,
+    use_multiple_scale_decays: bool = False,
+    learnable_inp_decay: bool = True,
+    learnable_rnn_init: bool = True,
+    random_seed: int | None = None,
+    **kwargs,
   ):
     """Builds the optimizer and its `LOL/` variables in the current graph.
 
-    Args:
-      level_sizes: number of units of one to three levels, lowest first.
-      random_seed: seed of every initial value, as an op seed of the graph.
-      **kwargs: settings of `HierarchicalRNNRule` and `TrainableOptimizer`;
-        others are ignored, so that one set of settings fits every optimizer.
+    The arguments are those of the original, in its order. They are settings
+    of `HierarchicalRNNRule` and of `TrainableOptimizer`; `random_seed` is the
+    op seed of every initial value. `kwargs` are further settings of the rule
+    and of `RuleOptimizer`; others are ignored, so that one set of settings
+    fits every optimizer.
     """
-    super().__init__(HierarchicalRNNRule, (level_sizes,), random_seed, kwargs)
+    settings = dict(locals())
+    for name in ("self", "kwargs", "__class__"):
+      del settings[name]
+    super().__init__(HierarchicalRNNRule, **settings, **kwargs)

@@ -2,29 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from learned_optimizer.optimizer.rule import WeightSpec
 
+if TYPE_CHECKING:
+  from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
 
-def weight_specs(rule: Any) -> Mapping[str, WeightSpec]:
-  """The weights that a `HierarchicalRNNRule` of these settings has."""
+
+def weight_specs(rule: "HierarchicalRNNRule") -> Mapping[str, WeightSpec]:
+  """The weights that a rule of these settings has."""
   specs = {}
   sizes = rule.level_sizes
   scales = rule.num_gradient_scales
   readout_std = rule.hrnn_rnn_readout_scale / math.sqrt(sizes[0])
 
   def constant(name, shape, value):
-    specs[f"LOL/{name}"] = WeightSpec(
-      shape, lambda generator: np.full(shape, value, np.float32)
-    )
+    specs[f"LOL/{name}"] = WeightSpec.constant(shape, value)
 
   def normal(name, shape, std, mean=0.0):
-    specs[f"LOL/{name}"] = WeightSpec(
-      shape, lambda generator: generator.normal(mean, std, shape)
-    )
+    specs[f"LOL/{name}"] = WeightSpec.normal(shape, std, mean)
 
   def affine(name, inputs, outputs, scale, bias=0.0):
     normal(f"{name}/Matrix", (inputs, outputs), scale / math.sqrt(inputs))
@@ -43,10 +40,8 @@ def weight_specs(rule: Any) -> Mapping[str, WeightSpec]:
 
   if rule.learnable_rnn_init:
     for level, size in enumerate(sizes):
-      specs[f"LOL/Level{level}_RNN/init_vector"] = WeightSpec(
-        (1, size),
-        lambda generator, size=size: generator.uniform(-1.0, 1.0, (1, size)),
-      )
+      vector = WeightSpec.uniform((1, size), 1.0)
+      specs[f"LOL/Level{level}_RNN/init_vector"] = vector
   readout = (sizes[0], 1)
   normal("update_weights", readout, readout_std)
   if rule.use_attention:

@@ -7,7 +7,7 @@ coordinates, and the number of operations does not grow with the features.
 Per-tensor quantities are matrices [rows, T], one column per tensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -40,10 +40,6 @@ class Layout:
     """Joins tensors of this layout's shapes to one row [1, N]."""
     return tf.concat([tf.reshape(t, [1, -1]) for t in tensors], axis=1)
 
-  def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Joins one [rows, n] block per tensor to [rows, N]."""
-    return tf.concat(blocks, axis=1)
-
   def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [rows, N] into one block [rows, n] per tensor."""
     return tf.split(rows, self.sizes, axis=1)
@@ -54,6 +50,25 @@ class Layout:
       tf.reshape(block, shape)
       for block, shape in zip(self.split(row), self.shapes, strict=True)
     ]
+
+  def to_slots(
+    self, rows: Mapping[str, tf.Tensor]
+  ) -> list[dict[str, tf.Tensor]]:
+    """Cuts every [rows, N] into slots [n, rows], one mapping per tensor."""
+    blocks = {key: self.split(value) for key, value in rows.items()}
+    return [
+      {key: tf.transpose(blocks[key][i]) for key in blocks}
+      for i in range(len(self.shapes))
+    ]
+
+  def from_slots(
+    self, per_tensor: Sequence[Mapping[str, tf.Tensor]], keys: Sequence[str]
+  ) -> dict[str, tf.Tensor]:
+    """The inverse of `to_slots`, for these keys."""
+    return {
+      key: tf.concat([tf.transpose(slots[key]) for slots in per_tensor], axis=1)
+      for key in keys
+    }
 
   def sum(self, rows: tf.Tensor) -> tf.Tensor:
     """Sums [rows, N] over each tensor's columns: [rows, T]."""

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
@@ -56,7 +57,7 @@ class LearningRateScheduleRule(Rule):
   def weight_specs(self) -> Mapping[str, WeightSpec]:
     rates = np.atleast_1d(np.asarray(self.initial_rate, np.float32))
     rates = np.pad(rates, (0, self.n_steps - rates.size), "edge")
-    return {"LOL/learning_rates": WeightSpec(rates.shape, lambda _: rates)}
+    return {"LOL/learning_rates": WeightSpec.constant(rates.shape, rates)}
 
   def draws(self, params: Sequence[Any], generator: Generator) -> Draws:
     return []
@@ -92,8 +93,7 @@ class LearningRateScheduleRule(Rule):
       rate * grad
       for rate, grad in zip(tf.unstack(rates, len(grads)), grads, strict=True)
     ]
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [p - move for p, move in zip(params, moves, strict=True)]
+    new_params = moved(params, steps, prescribed_steps)
     return Update(new_params, new_params, steps, {"itr": itr + 1})
 
 
@@ -112,8 +112,12 @@ class LearningRateSchedule(RuleOptimizer):
       initial_rate: the initial learning rate of all steps, or a list of those
         of the first steps.
       n_steps: length of the schedule.
-      **kwargs: settings of `TrainableOptimizer`; others are ignored, so that
-        one set of settings fits every optimizer.
+      **kwargs: settings of `RuleOptimizer`; others are ignored, so that one set
+        of settings fits every optimizer.
     """
-    args = (initial_rate, n_steps)
-    super().__init__(LearningRateScheduleRule, args, None, kwargs)
+    super().__init__(
+      LearningRateScheduleRule,
+      initial_rate=initial_rate,
+      n_steps=n_steps,
+      **kwargs,
+    )

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from learned_optimizer.optimizer.rule import Weights
+
 
 class Affine(NamedTuple):
   """An affine map: `matrix` [inputs, outputs] and `bias` [outputs]."""
@@ -15,6 +17,36 @@ class Affine(NamedTuple):
     """Maps [inputs, M] to [outputs, M]."""
     product = tf.matmul(self.matrix, columns, transpose_a=True)
     return product + self.bias[:, tf.newaxis]
+
+
+def read_out(
+  weights: Weights,
+  kind: str,
+  hidden: tf.Tensor,
+  learned: bool,
+  constant: float,
+) -> tf.Tensor:
+  """An affine map of the hidden states to one row.
+
+  Args:
+    weights: with `LOL/<kind>_weights` [units, 1] and `LOL/<kind>_bias` [1].
+    kind: what is read out.
+    hidden: [units, M].
+    learned: whether there are such weights.
+    constant: the result where there are none.
+
+  Returns:
+    [1, M].
+  """
+  if learned:
+    readout = Affine(
+      weights[f"LOL/{kind}_weights"], weights[f"LOL/{kind}_bias"]
+    )
+  else:
+    # Zero weights rather than none, so that NaN passes as when learned.
+    matrix = tf.zeros([hidden.shape[0], 1], hidden.dtype)
+    readout = Affine(matrix, tf.constant([constant], hidden.dtype))
+  return readout(hidden)
 
 
 class BiasGRU(NamedTuple):

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.generators import TensorGenerator
+from learned_optimizer.generators import Generator
 
 # A nest (dicts, lists, tuples) of tensors, laid out as the rule likes it.
 State = Any
 # A nest of arrays or tensors: the random numbers that a fresh state needs.
 Draws = Any
 Weights = Mapping[str, tf.Tensor]
-Generator = np.random.Generator | TensorGenerator
 
 
 class WeightSpec(NamedTuple):
@@ -35,6 +34,23 @@ class WeightSpec(NamedTuple):
   shape: tuple[int, ...]
   initializer: Callable[[Generator], Any] | None
   copy_of: str | None = None
+
+  @classmethod
+  def constant(cls, shape: tuple[int, ...], value: Any) -> "WeightSpec":
+    """A weight with this initial value."""
+    return cls(shape, lambda generator: np.full(shape, value, np.float32))
+
+  @classmethod
+  def normal(
+    cls, shape: tuple[int, ...], std: float, mean: float = 0.0
+  ) -> "WeightSpec":
+    """A weight that starts normally distributed."""
+    return cls(shape, lambda generator: generator.normal(mean, std, shape))
+
+  @classmethod
+  def uniform(cls, shape: tuple[int, ...], limit: float) -> "WeightSpec":
+    """A weight that starts uniformly distributed between -limit and limit."""
+    return cls(shape, lambda generator: generator.uniform(-limit, limit, shape))
 
 
 class Slots(NamedTuple):
@@ -132,6 +148,25 @@ class Rule(abc.ABC):
     """Fresh float32 weights; the same seed gives the same weights."""
     values = draw_weights(self.weight_specs(), np.random.default_rng(seed))
     return {k: tf.constant(v, tf.float32) for k, v in values.items()}
+
+
+def moved(
+  params: Sequence[tf.Tensor],
+  steps: Sequence[tf.Tensor],
+  prescribed_steps: Sequence[tf.Tensor] | None,
+) -> list[tf.Tensor]:
+  """The parameters after the prescribed steps, if any, else the own ones."""
+  moves = steps if prescribed_steps is None else prescribed_steps
+  return [param - move for param, move in zip(params, moves, strict=True)]
+
+
+def check_learning_rates(init_lr_range: Sequence[float]) -> None:
+  """Raises ValueError unless this is a smallest and a largest initial rate."""
+  if len(init_lr_range) != 2 or not 0 < init_lr_range[0] <= init_lr_range[1]:
+    raise ValueError(
+      f"init_lr_range is {init_lr_range}; two positive numbers in ascending"
+      " order are accepted."
+    )
 
 
 def draw_weights(

@@ -1,8 +1,6 @@
 """TF1 optimizers whose mathematics is a rule."""
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -13,6 +11,7 @@ from learned_optimizer.optimizer.trainable_optimizer import (
   TrainableOptimizer,
   initial_value,
 )
+from learned_optimizer.optimizer.variables import load_variables
 
 
 class RuleOptimizer(TrainableOptimizer):
@@ -24,32 +23,32 @@ class RuleOptimizer(TrainableOptimizer):
   def __init__(
     self,
     rule_class: type[Rule],
-    args: Sequence[Any],
-    random_seed: int | None,
-    settings: Mapping[str, Any],
+    *,
+    random_seed: int | None = None,
+    checkpoint: str | None = None,
+    **settings,
   ):
     """Builds the rule and its variables.
 
-    Initial values of the variables are drawn, or with the setting
-    `checkpoint`, a path as `restore` takes it, are those of the checkpoint; no
-    initialisation, explicit or automatic, can then overwrite them.
-
     Args:
       rule_class: the rule.
-      args: its positional arguments.
       random_seed: op seed of initial values; None leaves them unseeded.
-      settings: keyword arguments, each for the rule, the base class or both.
+      checkpoint: a path as `restore` takes it, whose values are the initial
+        ones. No initialisation, explicit or automatic, can then overwrite
+        them.
+      **settings: settings of the rule, of `TrainableOptimizer` or of both;
+        others are ignored.
 
     Raises:
       ValueError: a setting is out of range, or the checkpoint cannot be used.
     """
     accepted = inspect.signature(rule_class).parameters
     self.rule = rule_class(
-      *args, **{k: v for k, v in settings.items() if k in accepted}
+      **{k: v for k, v in settings.items() if k in accepted}
     )
     super().__init__(self.rule.name, self.rule.slot_keys(), **settings)
     self._random_seed = random_seed
-    self.weights = self._make_weights(settings.get("checkpoint"))
+    self.weights = self._make_weights(checkpoint)
 
   def _make_weights(self, checkpoint) -> dict[str, tf.Variable]:
     v1 = tf.compat.v1
@@ -86,12 +85,7 @@ class RuleOptimizer(TrainableOptimizer):
       ValueError: there is no checkpoint, or it is damaged or does not fit.
     """
     values = self._read_weights(path)
-    initializers = [variable.initializer for variable in self.weights.values()]
-    feed = {
-      initializer.inputs[1]: values[name]
-      for name, initializer in zip(self.weights, initializers, strict=True)
-    }
-    session.run(initializers, feed)
+    load_variables(session, list(self.weights.values()), values)
     with session.graph.as_default():
       state = [*self.variables(), *self._global_state(session.graph)]
     session.run([variable.initializer for variable in state])

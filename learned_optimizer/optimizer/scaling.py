@@ -6,6 +6,8 @@ that float32 results agree with it to the last few digits.
 
 import tensorflow as tf
 
+from learned_optimizer.optimizer.layout import Layout
+
 
 def make_finite(tensor: tf.Tensor, replacement: tf.Tensor) -> tf.Tensor:
   """Elementwise `tensor` where it is finite, else `replacement`."""
@@ -22,7 +24,7 @@ def asinh(x: tf.Tensor) -> tf.Tensor:
 
 
 def mean_squared(
-  values: tf.Tensor, decay: tf.Tensor, previous: tf.Tensor, fresh: tf.Tensor
+  values: tf.Tensor, decay: tf.Tensor, previous: tf.Tensor, layout: Layout
 ) -> tf.Tensor:
   """Running mean of squares, without memory where there is nothing to keep.
 
@@ -30,8 +32,12 @@ def mean_squared(
     values: what is squared, [n, N].
     decay: weight of the past, in [0, 1], broadcastable to `values`.
     previous: the mean so far, [n, N].
-    fresh: boolean [n, N]; where True, `previous` holds nothing yet.
+    layout: of the columns. A mean counts as not yet begun only where it is
+      exactly zero for the whole tensor, so that coordinates whose gradients
+      are zero keep theirs.
   """
+  used = layout.sum(tf.cast(tf.not_equal(previous, 0.0), previous.dtype))
+  fresh = layout.spread(tf.cast(tf.equal(used, 0.0), previous.dtype)) > 0.5
   decay = tf.where(fresh, tf.zeros_like(decay), decay)
   return (1.0 - decay) * (tf.square(values) + 1e-12) + decay * previous
 

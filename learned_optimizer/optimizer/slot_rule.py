@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from learned_optimizer.optimizer.rule import Rule, Slots, Update
+from learned_optimizer.optimizer.rule import Rule, Slots, Update, moved
 
 
 class SlotRule(Rule):
@@ -49,7 +49,5 @@ class SlotRule(Rule):
     )
     steps = [p - n for p, n in zip(params, new_params, strict=True)]
     if prescribed_steps is not None:
-      new_params = attended = [
-        p - s for p, s in zip(params, prescribed_steps, strict=True)
-      ]
+      new_params = attended = moved(params, steps, prescribed_steps)
     return Update(new_params, attended, steps, Slots(states, global_state))

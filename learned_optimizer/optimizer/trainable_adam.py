@@ -5,19 +5,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Generator,
   Rule,
   Slots,
   State,
   Update,
   Weights,
   WeightSpec,
+  moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
@@ -84,9 +84,7 @@ class TrainableAdamRule(Rule):
       "log_epsilon": math.log(self.epsilon),
     }
     return {
-      f"LOL/{name}": WeightSpec(
-        (), lambda generator, value=value: np.float32(value)
-      )
+      f"LOL/{name}": WeightSpec.constant((), value)
       for name, value in values.items()
     }
 
@@ -103,22 +101,11 @@ class TrainableAdamRule(Rule):
     return ["m", "t", "v"]
 
   def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    layout = Layout.of(params)
-    blocks = {key: layout.split(state[key]) for key in self.slot_keys()}
-    return Slots(
-      [
-        {key: tf.transpose(blocks[key][i]) for key in blocks}
-        for i in range(len(params))
-      ],
-      [],
-    )
+    return Slots(Layout.of(params).to_slots(state), [])
 
   def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
     layout = Layout.of(params)
-    return {
-      key: layout.join([tf.transpose(slot[key]) for slot in slots.per_tensor])
-      for key in self.slot_keys()
-    }
+    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,
@@ -148,8 +135,7 @@ class TrainableAdamRule(Rule):
     steps = layout.unflatten(
       learning_rate * (m / m_debias) / (tf.sqrt(v / v_debias + 1e-10) + epsilon)
     )
-    moves = steps if prescribed_steps is None else prescribed_steps
-    new_params = [p - move for p, move in zip(params, moves, strict=True)]
+    new_params = moved(params, steps, prescribed_steps)
     return Update(new_params, new_params, steps, {"m": m, "t": t, "v": v})
 
 
@@ -174,5 +160,11 @@ class TrainableAdam(RuleOptimizer):
       **kwargs: settings of `TrainableAdamRule` and `TrainableOptimizer`;
         others are ignored, so that one set of settings fits every optimizer.
     """
-    args = (learning_rate, beta1, beta2, epsilon)
-    super().__init__(TrainableAdamRule, args, None, kwargs)
+    super().__init__(
+      TrainableAdamRule,
+      learning_rate=learning_rate,
+      beta1=beta1,
+      beta2=beta2,
+      epsilon=epsilon,
+      **kwargs,
+    )

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from learned_optimizer.metaopt import evaluation
-from learned_optimizer.metaopt.program import Program, Task, load_variables
+from learned_optimizer.metaopt.program import Programs
+from learned_optimizer.metaopt.task import Task
+from learned_optimizer.optimizer.variables import load_variables
 from tests.metaopt import runs
 
 _LEARNING_RATE = 0.05
@@ -61,10 +63,13 @@ def _curves(entry, name, num_steps, seeds, jit_compile=False, rate=None):
   task = Task.of(spec.build(random_seed=1), dataset, batch_size)
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     optimizer = runs.baseline(name).build()
-    program = Program(session, optimizer, task, jit_compile, False)
+    programs = Programs(session, optimizer)
     weight = {f"{name}/learning_rate": np.float32(rate or _LEARNING_RATE)}
     load_variables(session, list(optimizer.weights.values()), weight)
-    return evaluation.loss_curves(program, num_steps, seeds), task
+    curves = evaluation.loss_curves(
+      programs, task, jit_compile, num_steps, seeds
+    )
+    return curves, task
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt.program import Program, Programs, Task, describe
+from learned_optimizer.metaopt.program import Program, Programs
+from learned_optimizer.metaopt.task import Task, describe
 from tests.metaopt import processes, runs
 
 

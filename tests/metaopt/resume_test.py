@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from learned_optimizer import metaopt
-from learned_optimizer.metaopt import resume, training
+from learned_optimizer.metaopt import resume, schedule
+from learned_optimizer.metaopt.meta_graph import MetaGraph
+from learned_optimizer.metaopt.meta_iterations import MetaIterations
+from learned_optimizer.metaopt.program import Program
 from tests.metaopt import runs
 
 _RUN = dict(
@@ -26,7 +29,7 @@ class Crash(Exception):
 
 def _crash_at(monkeypatch, number):
   """Lets the run die when the given meta-iteration, from 0, would start."""
-  train = training._Trainer._train_from_fresh_start
+  run = MetaIterations.run
   count = 0
 
   def counted(self, *args):
@@ -34,9 +37,9 @@ def _crash_at(monkeypatch, number):
     if count == number:
       raise Crash
     count += 1
-    return train(self, *args)
+    return run(self, *args)
 
-  monkeypatch.setattr(training._Trainer, "_train_from_fresh_start", counted)
+  monkeypatch.setattr(MetaIterations, "run", counted)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +90,7 @@ def test_carried_state_matters_in_these_runs(tmp_path, monkeypatch):
         runs.train(tmp_path / name, **settings)
     with monkeypatch.context() as patch:
       if name == "lost":
-        patch.setattr(
-          training.Program, "restore_carried", lambda self, arrays: None
-        )
+        patch.setattr(Program, "restore_carried", lambda self, arrays: None)
       runs.train(tmp_path / name, **settings)
     values.append(runs.published(tmp_path / name)["Momentum/learning_rate"])
   assert values[0] != values[1]
@@ -138,6 +139,54 @@ def test_the_hierarchical_rnn_goes_on_exactly(tmp_path, monkeypatch):
       runs.train(tmp_path / "parts", **settings)
   assert resume.load(tmp_path / "parts").state["meta_iteration"] == 2
   runs.train(tmp_path / "parts", **settings)
+  runs.assert_equal(
+    runs.published(tmp_path / "parts"), runs.published(tmp_path / "whole")
+  )
+
+
+def _compiled(monkeypatch):
+  """Records whether the program of each problem is to be compiled."""
+  compiled = []
+  meta_program = MetaGraph.meta_program
+
+  def recorded(self, task, jit_compile):
+    compiled.append(jit_compile)
+    return meta_program(self, task, jit_compile)
+
+  monkeypatch.setattr(MetaGraph, "meta_program", recorded)
+  return compiled
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_longer_run_keeps_the_choice_whether_to_compile(
+  tmp_path, monkeypatch, first
+):
+  compiled = _compiled(monkeypatch)
+  settings = dict(num_meta_iterations=1, unrolls=1, xla="auto")
+  # The first part has 4 steps, both together have 8.
+  for number, limit in ((1, 4 if first else 5), (2, 9 if first else 8)):
+    monkeypatch.setattr(schedule, "_STEPS_THAT_PAY_FOR_COMPILING", limit)
+    runs.train(tmp_path, num_problems=number, **settings)
+  assert compiled == [first, first]
+  # Whoever asks for it gets it.
+  settings["xla"] = "never" if first else "always"
+  runs.train(tmp_path, num_problems=3, **settings)
+  assert compiled[2:] == [not first]
+
+
+def test_what_does_not_compile_goes_on_exactly(tmp_path, monkeypatch):
+  settings = dict(
+    entries=[runs.dawson()],
+    num_problems=1,
+    num_meta_iterations=3,
+    save_seconds=0.0,
+  )
+  runs.train(tmp_path / "whole", **settings)
+  with monkeypatch.context() as patch:
+    _crash_at(patch, 2)
+    with pytest.raises(Crash):
+      runs.train(tmp_path / "parts", **settings, xla="always")
+  runs.train(tmp_path / "parts", **settings, xla="always")
   runs.assert_equal(
     runs.published(tmp_path / "parts"), runs.published(tmp_path / "whole")
   )
@@ -216,6 +265,21 @@ def test_a_damaged_point_falls_back_to_the_one_before(
   if damage == "cut":
     runs.train(folder, **_RUN)
     runs.assert_equal(runs.published(folder), uninterrupted[0])
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_two_whole_points_are_kept(tmp_path, stopped, damaged):
+  folder = _copy(stopped, tmp_path / "run")
+  points = runs.points(folder)
+  (points[damaged] / "state.json").write_text("{")
+  whole = points[1 - damaged]
+  point = resume.load(folder)
+  resume.save(folder, point)
+  number = int(points[1].name.split("-")[1]) + 1
+  kept = [whole.name, f"resume-{number}"]
+  assert [path.name for path in runs.points(folder)] == kept
+  shutil.rmtree(folder / kept[1])
+  assert resume.load(folder).state == point.state
 
 
 def test_a_flipped_byte_does_not_go_unnoticed(tmp_path, stopped):

@@ -66,6 +66,20 @@ class Negative(Problem):
     return tf.reduce_sum(tf.square(parameters[0])) - 100.0
 
 
+class Dawson(Quadratic):
+  """A quadratic with a term that XLA has no operation for."""
+
+  def objective(self, parameters, data=None, labels=None):
+    dawson = tf.math.special.dawsn(parameters[0])
+    objective = super().objective(parameters, data, labels)
+    return objective + tf.reduce_sum(tf.square(dawson))
+
+
+def dawson(ndim=3):
+  """A problem that XLA cannot compile."""
+  return (Spec(Dawson, (ndim,), {}), None, None)
+
+
 def exactly(number):
   """A length function that always draws this number."""
   return lambda generator: number

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from learned_optimizer import metaopt
 from learned_optimizer.metaopt import testing
-from learned_optimizer.metaopt.program import Program, Task
+from learned_optimizer.metaopt.program import Program
+from learned_optimizer.metaopt.task import Task
 from learned_optimizer.problems.datasets import Dataset
 from learned_optimizer.problems.problem_generator import (
   Quadratic,

@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 from learned_optimizer import metaopt
+from learned_optimizer.metaopt import run_log
 from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
-from learned_optimizer.metaopt.program import Program, Task
+from learned_optimizer.metaopt.program import Program
+from learned_optimizer.metaopt.task import Task
 from learned_optimizer.problems.problem_generator import Quadratic
 from tests.metaopt import runs
 
@@ -437,6 +439,16 @@ def test_events_show_objectives_weights_gradients_and_state(tmp_path):
   }
   _, value = histograms["State/momentum"]
   assert value.histo.num == 3
+
+
+def test_all_problems_show_under_the_same_tags(tmp_path, monkeypatch):
+  monkeypatch.setattr(run_log, "_SUMMARY_SECONDS", -1.0)
+  entries = [runs.quadratic(2), runs.quadratic(3)]
+  runs.train(tmp_path, entries=entries, select_random_problems=False)
+  tags = [v.tag for event in runs.events(tmp_path) for v in event.summary.value]
+  assert tags.count("MetaObjective") == 8
+  assert tags.count("Quadratic_MetaObjective") == 8
+  assert not [tag for tag in tags if tag.endswith("_1")]
 
 
 def test_profiling_records_a_trace_per_meta_iteration(tmp_path):

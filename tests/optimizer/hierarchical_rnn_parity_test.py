@@ -9,9 +9,16 @@ import pytest
 import tensorflow as tf
 
 from learned_optimizer import packaged_data
-from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
+from learned_optimizer.optimizer.hierarchical_rnn import (
+  HierarchicalRNN,
+  HierarchicalRNNRule,
+)
 from tests.optimizer import reference, stepper
-from tests.optimizer.unroller import METARUN_SETTINGS, Unroller
+from tests.optimizer.unroller import (
+  METARUN_SETTINGS,
+  Unroller,
+  hierarchical_draws,
+)
 
 FIXED_LR = dict(METARUN_SETTINGS, init_lr_range=(1e-3, 1e-3))
 START_OBJECTIVE = 15.2875
@@ -48,14 +55,20 @@ def base():
     for second in (0, 1)
     for log in (0, 1)
     for jit in (False, True)
+    # To compile takes ten seconds; these two differ in both.
+    if not jit or second == log
   ],
   ids=lambda p: f"second{p[0]}-log{p[1]}-{'xla' if p[2] else 'plain'}",
 )
 def softmax_case(request, base):
   second, log, jit = request.param
+  make_session = reference.quick_session
+  if second and log:  # The defaults run as users run them.
+    make_session = tf.compat.v1.Session
   unroller = Unroller(
     *reference.problem_and_data(base, "softmax"),
     jit,
+    make_session=make_session,
     use_second_derivatives=bool(second),
     use_log_objective=bool(log),
     **METARUN_SETTINGS,
@@ -73,7 +86,7 @@ def test_two_unrolls_with_explicit_weights(softmax_case, base, n):
       n,
       base["softmax/batches"][k * n : (k + 1) * n],
       first=k == 0,
-      log_learning_rates=log_lrs,
+      state_draws=hierarchical_draws(log_lrs),
       capacity=32,
     )
     reference.assert_unroll(result, base, f"{prefix}_n{n}/unroll{k}")
@@ -92,17 +105,16 @@ def test_steps_with_explicit_weights(base, jit_compile):
 
 def test_apply_gradients_with_explicit_weights(base):
   stepper.assert_apply_gradients(
-    METARUN_SETTINGS, base, "softmax", "func", use_resource=True
+    lambda: HierarchicalRNN(**METARUN_SETTINGS), base, "softmax", "func"
   )
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "xla"])
-def bowls(request):
+@pytest.fixture(scope="module")
+def bowls():
   """Two tensors, weights from a formula, learning rates 1e-3 at first."""
   unroller = Unroller(
     reference.bowls(),
     reference.NO_DATA,
-    request.param,
     use_log_objective=True,
     **FIXED_LR,
   )
@@ -195,15 +207,13 @@ def test_two_bowls_with_plain_objective():
   assert_tensors(result["params"], FOUR_STEPS_ON)
 
 
-@jit_compile
-def test_two_bowls_with_attention(jit_compile):
+def test_two_bowls_with_attention():
   settings = dict(FIXED_LR, use_attention=True)
   weights = weights_for(**settings)
   assert len(weights) == 33
   unroller = Unroller(
     reference.bowls(),
     reference.NO_DATA,
-    jit_compile,
     meta_gradients=False,
     use_log_objective=True,
     **settings,

@@ -55,8 +55,20 @@ def test_sum_mean_and_spread(shapes, seed):
   spread = layout.spread(tf.constant(means)).numpy()
   for i, s in enumerate(slices):
     assert np.all(spread[:, s] == means[:, i : i + 1])
-  blocks = layout.split(tf.constant(rows))
-  np.testing.assert_array_equal(layout.join(blocks), rows)
+
+
+@no_deadline
+@random_shapes
+def test_slots(shapes, seed):
+  slices, num_coordinates = columns_of(shapes)
+  rows = np.random.default_rng(seed).normal(size=[3, num_coordinates])
+  layout = Layout(shapes)
+  per_tensor = layout.to_slots({"a": tf.constant(rows), "b": -rows[:1]})
+  for slots, columns in zip(per_tensor, slices, strict=True):
+    np.testing.assert_array_equal(slots["a"], rows[:, columns].T)
+    np.testing.assert_array_equal(slots["b"], -rows[:1, columns].T)
+  back = layout.from_slots(per_tensor, ["a"])
+  np.testing.assert_array_equal(back["a"], rows)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

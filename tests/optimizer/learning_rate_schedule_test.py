@@ -92,25 +92,10 @@ def test_settings_out_of_range(settings, named):
     LearningRateScheduleRule(**settings)
 
 
-class SlotlessUnroller(Unroller):
-  """Unrolls rules that have no global state."""
-
-  def _end_slots(self):
-    return Slots([], [])
-
-
-def _rosenbrock():
-  def objective(constants, params, data, labels):
-    x, y = tf.unstack(params[0], 2)
-    return (1.0 - x) ** 2 + 100.0 * (y - x**2) ** 2
-
-  return reference.ToyProblem(objective, [np.array([-1.2, 1.0], np.float32)])
-
-
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["plain", "xla"])
 def test_a_diverging_unroll_spoils_only_the_rates_that_it_used(jit_compile):
-  unroller = SlotlessUnroller(
-    _rosenbrock(),
+  unroller = Unroller(
+    reference.rosenbrock(),
     reference.NO_DATA,
     jit_compile,
     make_optimizer=LearningRateSchedule,

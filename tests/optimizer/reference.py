@@ -70,6 +70,30 @@ def softmax(start):
   return ToyProblem(objective, start)
 
 
+def mlp(start):
+  """One hidden layer of sigmoids; mean sparse softmax cross-entropy."""
+
+  def objective(constants, params, data, labels):
+    matrix0, bias0, matrix1, bias1 = params
+    hidden = tf.sigmoid(tf.matmul(tf.cast(data, bias0.dtype), matrix0) + bias0)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+      labels=labels, logits=tf.matmul(hidden, matrix1) + bias1
+    )
+    return tf.reduce_mean(losses)
+
+  return ToyProblem(objective, start)
+
+
+def rosenbrock():
+  """The objective (1 - x)^2 + 100 (y - x^2)^2 of one tensor [x, y]."""
+
+  def objective(constants, params, data, labels):
+    x, y = tf.unstack(params[0], 2)
+    return (1.0 - x) ** 2 + 100.0 * (y - x**2) ** 2
+
+  return ToyProblem(objective, [np.array([-1.2, 1.0], np.float32)])
+
+
 def bowls(dtype=np.float32):
   """Two tensors [2, 3] and [4]; f = sum 0.5 * a * (p - c)^2."""
   a = [np.linspace(0.5, 3, 6).reshape(2, 3), np.array([1, 10, 0.1, 2])]
@@ -108,6 +132,16 @@ def shared(name: str) -> pathlib.Path:
   return path
 
 
+def quick_session(graph: tf.Graph | None = None) -> tf.compat.v1.Session:
+  """A session that runs a graph as it was built.
+
+  To optimise a graph first takes longer than the few runs of most tests.
+  """
+  config = tf.compat.v1.ConfigProto()
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  return tf.compat.v1.Session(graph=graph, config=config)
+
+
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """All arrays of a file."""
   with np.load(path) as file:
@@ -132,8 +166,8 @@ def tensors(arrays: Mapping, prefix: str) -> list[np.ndarray]:
 def problem_and_data(arrays: Mapping, name: str) -> tuple[ToyProblem, Data]:
   """The problem that arrays below `<name>/` belong to."""
   start = tensors(arrays, f"{name}/init_param")
-  if name == "quad10":
-    return quadratic(arrays["quad10/w"], arrays["quad10/y"], start), NO_DATA
+  if f"{name}/w" in arrays:
+    return quadratic(arrays[f"{name}/w"], arrays[f"{name}/y"], start), NO_DATA
   data = Data(arrays[f"{name}/data"], arrays[f"{name}/labels"])
   return softmax(start), data
 
@@ -169,6 +203,17 @@ def assert_unroll(actual: Mapping, arrays: Mapping, prefix: str, **how):
     **how: tolerances of parameters and slots.
   """
   expected = under(arrays, f"{prefix}/")
+  assert_scores(actual, expected)
+  for group in ("param", "attend_param", "global"):
+    recorded = tensors(expected, f"end/{group}")
+    ours = {"param": "params", "attend_param": "attended"}.get(group, group)
+    for tensor, reference in zip(actual[ours], recorded, strict=True):
+      assert_tensor(tensor, reference, **how)
+  assert_slots(actual["slots"], expected, "end/slot", **how)
+
+
+def assert_scores(actual: Mapping, expected: Mapping):
+  """An `Unroller.run` has these objectives and meta-gradients."""
   np.testing.assert_allclose(actual["objs"], expected["objs"], rtol=1e-6)
   np.testing.assert_allclose(
     actual["initial_obj"], expected["initial_obj"], rtol=1e-6
@@ -176,12 +221,6 @@ def assert_unroll(actual: Mapping, arrays: Mapping, prefix: str, **how):
   np.testing.assert_allclose(
     actual["metaobj"], expected["metaobj"], rtol=2e-5, atol=2e-7
   )
-  for group in ("param", "attend_param", "global"):
-    recorded = tensors(expected, f"end/{group}")
-    ours = {"param": "params", "attend_param": "attended"}.get(group, group)
-    for tensor, reference in zip(actual[ours], recorded, strict=True):
-      assert_tensor(tensor, reference, **how)
-  assert_slots(actual["slots"], expected, "end/slot", **how)
   assert_meta_gradients(actual["grads"], under(expected, "grad/"))
 
 

@@ -114,7 +114,7 @@ class RuleContract(abc.ABC):
         (weights, params, params, state),
       )
       fetches = step(*inputs)
-    session = tf.compat.v1.Session(graph=graph)
+    session = reference.quick_session(graph)
 
     def run_in_session(*values):
       feed = zip(
@@ -373,7 +373,7 @@ class RuleContract(abc.ABC):
       weights = {
         v.op.name: v for v in tf1.global_variables() if v.op.name[:4] == "LOL/"
       }
-      with tf1.Session() as session:
+      with reference.quick_session() as session:
         session.run(tf1.global_variables_initializer())
         old = session.run((weights, variables, slots))
         session.run(train)

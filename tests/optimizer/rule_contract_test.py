@@ -20,7 +20,7 @@ class HierarchicalRNNContract(RuleContract):
   """The contract of one set of settings."""
 
   settings = _METARUN
-  # The parity tests compile the defaults, and one class below everything else.
+  # The tests of parity and of variants compile unrolls.
   compiles_unroll = False
 
   def make_rule(self):
@@ -67,12 +67,7 @@ class TestTwoLevels(HierarchicalRNNContract):
   settings = dict(_METARUN, level_sizes=[4, 5], use_problem_lr_mean=False)
 
 
-class TestAttention(HierarchicalRNNContract):
-  settings = dict(_METARUN, use_attention=True)
-
-
 class TestEverythingOn(HierarchicalRNNContract):
-  compiles_unroll = True
   settings = dict(
     _METARUN,
     use_attention=True,

@@ -1,10 +1,10 @@
 """Gradient scaling keeps the float32 arithmetic of the original."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from learned_optimizer.optimizer import scaling
+from learned_optimizer.optimizer.layout import Layout
 
 
 def test_asinh_is_the_naive_formula():
@@ -27,21 +27,20 @@ def test_make_finite():
   )
 
 
-@pytest.mark.parametrize("fresh", [True, False])
-def test_mean_squared(fresh):
-  values = tf.constant([[3.0, -0.5]])
-  previous = tf.constant([[4.0, 1.0]])
+def test_mean_squared_begins_anew_where_a_tensor_has_no_past():
+  """Two tensors of two coordinates: a zero beside a past keeps its decay."""
+  values = tf.constant([[3.0, -0.5, 3.0, -0.5]])
+  previous = tf.constant([[4.0, 0.0, 0.0, 0.0]])
   actual = scaling.mean_squared(
-    values, tf.constant([[0.75]]), previous, tf.fill([1, 2], fresh)
+    values, tf.constant([[0.75]]), previous, Layout([[2], [2]])
   )
-  expected = [[9.0, 0.25]] if fresh else [[5.25, 0.8125]]
-  np.testing.assert_allclose(actual, expected, rtol=1e-6)
+  np.testing.assert_allclose(actual, [[5.25, 0.0625, 9.0, 0.25]], rtol=1e-6)
 
 
 def test_mean_squared_of_zeros_is_not_zero():
   """So that a tensor whose mean square is zero is one without a past."""
   zeros = tf.zeros([1, 1])
-  fresh = scaling.mean_squared(zeros, zeros, zeros, tf.fill([1, 1], True))
+  fresh = scaling.mean_squared(zeros, zeros, zeros, Layout([[1]]))
   np.testing.assert_allclose(fresh, [[1e-12]], rtol=1e-6)
 
 

@@ -9,7 +9,6 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
 from learned_optimizer.optimizer.rule import Slots
 from tests.optimizer import reference
 
@@ -40,11 +39,16 @@ def _recorded(arrays, problem_name, group):
   return recorded, problem, data, batches, slots, checked_steps
 
 
-def _assert_params(params, recorded, step):
+def _assert_params(params, recorded, step, group="params"):
   for i, param in enumerate(params):
     reference.assert_tensor(
-      param, recorded[f"params/{i}"][step], _tolerance(step)
+      param, recorded[f"{group}/{i}"][step], _tolerance(step)
     )
+
+
+def _attended(recorded):
+  """The group of arrays that say where gradients are taken."""
+  return "attended_params" if "attended_params/0" in recorded else "params"
 
 
 def _assert_slots(slots, recorded, step):
@@ -73,21 +77,22 @@ def assert_steps(rule, arrays, problem_name, group, jit_compile):
   }
 
   @tf.function(jit_compile=jit_compile)
-  def step(params, state, batch):
+  def step(params, attended, state, batch):
     objective = problem.objective(params, *data)
     batch_objective = problem.objective(
-      params, tf.gather(data.data, batch), tf.gather(data.labels, batch)
+      attended, tf.gather(data.data, batch), tf.gather(data.labels, batch)
     )
-    grads = tf.gradients(batch_objective, params)
+    grads = tf.gradients(batch_objective, attended)
     update = rule.update(weights, params, grads, state)
-    return objective, batch_objective, grads, update.params, update.state
+    return objective, batch_objective, grads, update
 
-  params = problem.init_tensors()
+  params = attended = problem.init_tensors()
   state = rule.from_slots(tf.nest.map_structure(tf.constant, slots), params)
   for t in range(len(recorded["obj_batch"])):
-    objective, batch_objective, grads, params, state = step(
-      params, state, tf.constant(batches[t])
+    objective, batch_objective, grads, update = step(
+      params, attended, state, tf.constant(batches[t])
     )
+    params, attended, _, state = update
     np.testing.assert_allclose(
       objective, recorded["obj_full"][t], rtol=_objective_tolerance(t)
     )
@@ -97,10 +102,21 @@ def assert_steps(rule, arrays, problem_name, group, jit_compile):
     for i, grad in enumerate(grads):
       reference.assert_tensor(grad, recorded[f"grads/{i}"][t], _tolerance(t))
     _assert_params(params, recorded, t + 1)
+    _assert_params(attended, recorded, t + 1, _attended(recorded))
     if t + 1 in checked_steps:
       _assert_slots(rule.to_slots(state, params), recorded, t + 1)
       checked_steps.remove(t + 1)
   assert not checked_steps
+
+
+def assert_last_step(unrolled, arrays, problem_name, group):
+  """An `Unroller.run` ends where the recorded steps do."""
+  recorded = reference.under(arrays, f"{problem_name}/{group}/")
+  last = len(recorded["obj_batch"])
+  _assert_params(unrolled["params"], recorded, last)
+  _assert_params(unrolled["attended"], recorded, last, _attended(recorded))
+  slots = Slots(unrolled["slots"], unrolled["global"])
+  _assert_slots(slots, recorded, last)
 
 
 def _objective_tolerance(step):
@@ -108,14 +124,24 @@ def _objective_tolerance(step):
   return 1e-5 if step > _MANY else 1e-6
 
 
-def assert_apply_gradients(settings, arrays, problem_name, group, use_resource):
-  """`apply_gradients` on variables, from the recorded slots, follows it too."""
+def assert_apply_gradients(
+  make_optimizer, arrays, problem_name, group, use_resource=True
+):
+  """`apply_gradients` on variables, from the recorded slots, follows it too.
+
+  Args:
+    make_optimizer: makes a `RuleOptimizer` in the current graph.
+    arrays: the recorded numbers, and the weights below `vars/`.
+    problem_name: the problem, which is also the first part of their names.
+    group: the second part.
+    use_resource: the parameters are resource, else reference variables.
+  """
   tf1 = tf.compat.v1
   recorded, problem, data, batches, slots, checked_steps = _recorded(
     arrays, problem_name, group
   )
   with tf.Graph().as_default():
-    optimizer = HierarchicalRNN(**settings)
+    optimizer = make_optimizer()
     variables = [
       tf1.Variable(value, use_resource=use_resource)
       for value in problem.init_tensors()
@@ -145,7 +171,7 @@ def assert_apply_gradients(settings, arrays, problem_name, group, use_resource):
       ],
       global_state,
     )
-    with tf1.Session() as session:
+    with reference.quick_session() as session:
       session.run(
         tf1.global_variables_initializer(),
         {
@@ -155,7 +181,9 @@ def assert_apply_gradients(settings, arrays, problem_name, group, use_resource):
       )
       for t in range(len(recorded["obj_batch"])):
         session.run(train, {batch: batches[t]})
-        _assert_params(session.run(variables), recorded, t + 1)
+        _assert_params(
+          session.run(variables), recorded, t + 1, _attended(recorded)
+        )
         if t + 1 in checked_steps:
           _assert_slots(session.run(current), recorded, t + 1)
           checked_steps.remove(t + 1)

@@ -76,7 +76,7 @@ def graph():
 
 
 def initialized_session():
-  session = tf1.Session()
+  session = reference.quick_session()
   session.run(tf1.global_variables_initializer())
   session.run(tf1.local_variables_initializer())
   return session
@@ -329,7 +329,7 @@ def applied_params(make_optimizer, num_steps, weights=None, **settings):
     problem = reference.bowls()
     variables = [tf.Variable(p) for p in problem.init_tensors()]
     train = optimizer.minimize(problem.objective(variables), var_list=variables)
-    with tf1.Session() as session:
+    with reference.quick_session() as session:
       # Slots are initialised from the weights, so that these come first.
       session.run(tf1.variables_initializer(optimizer.weights.values()))
       load_weights(session, optimizer, weights)
@@ -416,6 +416,33 @@ class TestOverrides:
       optimizer.train(reference.bowls(), reference.NO_DATA, jit_compile=True)
 
 
+def test_arguments_have_the_order_and_defaults_of_the_original(graph):
+  assert HierarchicalRNN([3]).meta_objective.use_log_objective
+  optimizer = HierarchicalRNN([3], (1e-3, 1e-2), False, True, True, False, 2)
+  assert optimizer.rule.init_lr_range == (1e-3, 1e-2)
+  assert not optimizer.rule.learnable_decay
+  assert optimizer.rule.use_attention and optimizer.use_attention
+  assert not optimizer.meta_objective.use_log_objective
+  assert optimizer.rule.num_gradient_scales == 2
+
+
+def test_mean_layer_state_is_an_option():
+  params = [tf.constant([1.0, 2.0]), tf.constant([3.0])]
+  states = []
+  for mean in (False, True):
+    rule = HierarchicalRNNRule([2, 3, 4], use_mean_layer_state=mean)
+    weights = rule.init_weights(1)
+    draws = rule.draws(params, np.random.default_rng(1))
+    state = rule.init_state(weights, params, draws)
+    # Gradients of opposite signs, so that the layer states differ.
+    update = rule.update(weights, params, [params[0], -params[1]], state)
+    states.append(update.state)
+    bias = update.state["layer"]
+    assert not np.allclose(bias[:, 0], bias[:, 1])
+  np.testing.assert_array_equal(states[0]["layer"], states[1]["layer"])
+  assert not np.allclose(states[0]["global"], states[1]["global"])
+
+
 class TestLengths:
   @pytest.mark.parametrize("use_log_objective", [False, True])
   def test_capacity_does_not_matter(self, use_log_objective):
@@ -437,12 +464,11 @@ class TestLengths:
 
   def test_early_stop(self):
     """It tests the objective before the last step, so it comes one late."""
-    objs = small_unroller(init_lr_range=(1.0, 1.0)).run(8)["objs"]
+    settings = dict(init_lr_range=(1.0, 1.0), use_log_objective=False)
+    objs = small_unroller(**settings).run(8)["objs"]
     multiplier = 0.5 * (objs[3] + objs[4]) / objs[0]
     assert np.all(objs[:4] < multiplier * objs[0])
-    unroller = small_unroller(
-      init_lr_range=(1.0, 1.0), obj_train_max_multiplier=multiplier
-    )
+    unroller = small_unroller(**settings, obj_train_max_multiplier=multiplier)
     stopped = unroller.run(8)
     np.testing.assert_allclose(stopped["objs"], objs[:5], rtol=1e-6)
     np.testing.assert_allclose(

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+from tests.optimizer import reference
 
 METARUN_SETTINGS = dict(
   level_sizes=[10, 20, 20],
@@ -11,6 +12,23 @@ METARUN_SETTINGS = dict(
   use_gradient_shortcut=True,
   use_grad_products=True,
 )
+
+
+def hierarchical_draws(log_learning_rates, init_vectors=()):
+  """What a hierarchical RNN would draw to start like this.
+
+  Args:
+    log_learning_rates: one array per parameter tensor; empty for an RNN whose
+      learning rate is fixed.
+    init_vectors: initial states of its levels; empty where they are learned.
+  """
+  draws = {}
+  if log_learning_rates:
+    draws["coordinates"] = log_learning_rates
+    draws["tensors"] = [0.0] * len(log_learning_rates)
+  if init_vectors:
+    draws["init_vectors"] = init_vectors
+  return draws
 
 
 class Unroller:
@@ -27,6 +45,7 @@ class Unroller:
     jit_compile=False,
     meta_gradients=True,
     make_optimizer=HierarchicalRNN,
+    make_session=reference.quick_session,
     **settings,
   ):
     tf1 = tf.compat.v1
@@ -59,7 +78,7 @@ class Unroller:
         tf1.global_variables_initializer(),
         tf1.local_variables_initializer(),
       ]
-    self.session = tf1.Session(graph=self.graph)
+    self.session = make_session(graph=self.graph)
     self.session.run(initialize)
 
   def _end_slots(self):
@@ -67,7 +86,9 @@ class Unroller:
     state = rule.init_state(
       self.optimizer.weights, out.init_params, out.state_draws
     )
-    flat = out.output_loop_vars[-len(tf.nest.flatten(state)) :]
+    # Not [-n:], as there may be nothing in a state.
+    num_others = len(out.output_loop_vars) - len(tf.nest.flatten(state))
+    flat = out.output_loop_vars[num_others:]
     return rule.to_slots(tf.nest.pack_sequence_as(state, flat), out.init_params)
 
   def load(self, weights):
@@ -88,7 +109,7 @@ class Unroller:
     batches=None,
     first=True,
     reset=None,
-    log_learning_rates=None,
+    state_draws=None,
     capacity=None,
   ):
     """Runs one unroll, and keeps its end for the next one.
@@ -98,7 +119,8 @@ class Unroller:
       batches: [num_steps, batch size] rows; None without data.
       first: start from new parameters.
       reset: start from a new state; None for where `first` is.
-      log_learning_rates: a new state's; drawn where None.
+      state_draws: the random numbers of a new state, a nest like the rule's
+        whose arrays may have another shape; drawn where None.
       capacity: length of what is fed; None for `num_steps`.
     """
     capacity = capacity or num_steps
@@ -114,13 +136,14 @@ class Unroller:
       out.first_unroll: first,
       out.reset_state: first if reset is None else reset,
     }
-    if log_learning_rates is not None:
+    if state_draws is not None:
+      tf.nest.assert_same_structure(state_draws, out.state_draws)
       for placeholder, value in zip(
-        out.state_draws["coordinates"], log_learning_rates, strict=True
+        tf.nest.flatten(out.state_draws),
+        tf.nest.flatten(state_draws),
+        strict=True,
       ):
-        feed[placeholder] = value.reshape(placeholder.shape)
-      for placeholder in out.state_draws["tensors"]:
-        feed[placeholder] = 0.0
+        feed[placeholder] = np.reshape(value, placeholder.shape)
     num_params = len(out.init_params)
     fetches = {
       "metaobj": out.metaobj,

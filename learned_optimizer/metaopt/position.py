@@ -1,0 +1,45 @@
+"""Where a meta-training run stands."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class Position:
+  """What a run must remember to go on, besides the values of variables.
+
+  Attributes:
+    seed: fixes weights, order of problems and random numbers.
+    jit_compile: whether programs are compiled, decided when the run starts.
+    problem_index: number of the current problem.
+    meta_iteration: meta-iterations that are complete on it.
+    entry_index: which of the problem specs it is built from.
+    problem_seed: seed that it is built with.
+    best_cost: lowest validation cost so far, or None.
+    generator: draws everything that is random.
+  """
+
+  seed: int
+  jit_compile: bool
+  problem_index: int = 0
+  meta_iteration: int = 0
+  entry_index: int = 0
+  problem_seed: int = 0
+  best_cost: float | None = None
+  generator: np.random.Generator = dataclasses.field(init=False)
+
+  def __post_init__(self):
+    self.generator = np.random.default_rng(self.seed)
+
+  def state(self) -> dict[str, Any]:
+    """The attributes at this moment, as JSON has them."""
+    return vars(self) | {"generator": self.generator.bit_generator.state}
+
+  def restore(self, state: Mapping[str, Any]) -> None:
+    """Sets the attributes that `state` returned."""
+    attributes = dict(state)
+    self.generator.bit_generator.state = attributes.pop("generator")
+    vars(self).update(attributes)
