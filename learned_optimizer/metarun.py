@@ -56,6 +56,11 @@ flags.DEFINE_boolean(
   "with the problem (the name says the contrary, as it "
   "always did)",
 )
+flags.DEFINE_boolean(
+  "carry_last_unroll",
+  False,
+  "carry the state on from a meta-iteration's last unroll as well",
+)
 flags.DEFINE_boolean("set_profiling", False, "record traces for TensorBoard")
 flags.DEFINE_integer("task", 0, "replica; only 0 is supported", 0, 0)
 flags.DEFINE_integer(
@@ -105,7 +110,8 @@ for _name in ("meta_learning_rate", "gradient_clip_level"):
 
 FLAGS = flags.FLAGS
 
-# What a run may be continued with, besides the settings of the optimizer.
+# Settings that stay the same when a run is continued, besides those of the
+# optimizer.
 _RUN_SETTINGS = (
   "num_meta_iterations",
   "num_unroll_scale",
@@ -119,6 +125,7 @@ _RUN_SETTINGS = (
   "l2_reg",
   "l2_reg_scale",
   "reset_rnn_params",
+  "carry_last_unroll",
   "worker_tasks",
   "xla",
   "evaluation_period",
@@ -178,6 +185,7 @@ def _train() -> None:
     rms_epsilon=FLAGS.rms_epsilon,
     l2_reg=FLAGS.l2_reg,
     reset_rnn_params=FLAGS.reset_rnn_params,
+    carry_last_unroll=FLAGS.carry_last_unroll,
     set_profiling=FLAGS.set_profiling,
     xla=FLAGS.xla,
     validation=training.Validation(

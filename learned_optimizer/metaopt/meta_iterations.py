@@ -110,7 +110,8 @@ class MetaIterations:
 
     def run():
       feed = self.program.feed(trial, start, length, first, reset)
-      fetches = self._fetches(summarise, propagate=not last)
+      propagate = self._settings.carry_last_unroll or not last
+      fetches = self._fetches(summarise, propagate)
       if self._settings.set_profiling and first:
         return self._run_traced(fetches, feed)
       return self.program.run(fetches, feed)

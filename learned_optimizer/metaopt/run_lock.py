@@ -6,12 +6,16 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from absl import logging
+
 from learned_optimizer.metaopt.errors import RunError
 
 
 @contextlib.contextmanager
 def held(folder: pathlib.Path) -> Iterator[None]:
   """Holds the lock of a folder; the system releases it if the process dies.
+
+  Where the file system knows no locks, nothing is held.
 
   Raises:
     RunError: somebody else holds it.
@@ -38,6 +42,9 @@ def _acquire(path) -> int:
         f"Another process is training in {path.parent}; wait for it, or give"
         " another folder."
       ) from error
+    except OSError as error:
+      logging.warning("%s cannot be locked (%s).", path.parent, error)
+      return descriptor
     # Its last holder removed the file after it was opened here.
     os.close(descriptor)
 

@@ -65,6 +65,7 @@ def train_optimizer(
   rms_epsilon: float = 1e-20,
   l2_reg: float = 0.0,
   reset_rnn_params: bool = True,
+  carry_last_unroll: bool = False,
   xla: str = "auto",
   set_profiling: bool = False,
   validation: Validation = NO_VALIDATION,
@@ -99,6 +100,9 @@ def train_optimizer(
     l2_reg: weight of the sum of squared weights in the loss.
     reset_rnn_params: True resets the optimizer's state only when a problem
       begins, as in the original; False in every meta-iteration.
+    carry_last_unroll: True carries the state on from the last unroll of a
+      meta-iteration; False, as in the original, from the one before it, and
+      zeros from a first meta-iteration of a single unroll.
     xla: compile programs: "always", "never", or "auto" for where it pays,
       which is decided when a run starts and kept when it is continued.
     set_profiling: record a trace of each meta-iteration's first unroll.
@@ -123,6 +127,7 @@ def train_optimizer(
     callbacks=callbacks or (),
     obj_train_max_multiplier=obj_train_max_multiplier,
     reset_rnn_params=reset_rnn_params,
+    carry_last_unroll=carry_last_unroll,
     xla=xla,
     set_profiling=set_profiling,
     validation=validation,

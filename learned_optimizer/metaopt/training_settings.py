@@ -21,6 +21,7 @@ class TrainingSettings:
   callbacks: Sequence[Callable]
   obj_train_max_multiplier: float
   reset_rnn_params: bool
+  carry_last_unroll: bool
   xla: str
   set_profiling: bool
   validation: Validation

@@ -1,5 +1,6 @@
 """One process at a time trains in a folder."""
 
+import errno
 import fcntl
 import time
 
@@ -47,6 +48,17 @@ def test_a_process_that_dies_releases_its_folder(tmp_path):
   assert (tmp_path / ".lock").exists()
   result, _ = runs.train(tmp_path, **settings)
   assert not result.already_finished
+
+
+def test_a_file_system_without_locks_is_no_obstacle(
+  tmp_path, monkeypatch, caplog
+):
+  def unknown(descriptor, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(fcntl, "flock", unknown)
+  runs.train(tmp_path, num_problems=1)
+  assert f"{tmp_path} cannot be locked" in caplog.text
 
 
 def test_a_lock_that_is_removed_while_it_is_opened_is_none(

@@ -38,7 +38,7 @@ def hierarchical_rnn(level_sizes=(10, 20, 20), **settings):
 
 def baseline(name="Momentum"):
   """An optimizer with a learning rate for its only weight; built quickly."""
-  return Spec(RuleOptimizer, (BASELINES[name], (), None, {}), {})
+  return Spec(RuleOptimizer, (BASELINES[name],), {})
 
 
 def quadratic(ndim=3, **settings):

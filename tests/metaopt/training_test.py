@@ -224,9 +224,12 @@ def _momentum_objectives(w, y, p, momentum, num_steps, lr=0.01):
 
 
 @pytest.mark.parametrize("unrolls", [1, 2, 3])
-@pytest.mark.parametrize("reset_rnn_params", [True, False])
+@pytest.mark.parametrize(
+  "reset_rnn_params, carry_last_unroll",
+  [(True, False), (True, True), (False, False)],
+)
 def test_later_meta_iterations_start_from_the_last_propagated_state(
-  tmp_path, monkeypatch, unrolls, reset_rnn_params
+  tmp_path, monkeypatch, unrolls, reset_rnn_params, carry_last_unroll
 ):
   feeds = _trial_steps(monkeypatch)
   recorder = Recorder()
@@ -238,6 +241,7 @@ def test_later_meta_iterations_start_from_the_last_propagated_state(
     unrolls=unrolls,
     learning_rate=1e-30,
     reset_rnn_params=reset_rnn_params,
+    carry_last_unroll=carry_last_unroll,
     callbacks=[recorder],
   )
   constants = Quadratic(2, 3).constants
@@ -249,13 +253,15 @@ def test_later_meta_iterations_start_from_the_last_propagated_state(
     assert len(recorded) == unrolls
     momentum = np.zeros([2, 1]) if reset_rnn_params is False else propagated
     params = trial.init_params[0]
-    everything, _ = _momentum_objectives(
+    everything, at_the_end = _momentum_objectives(
       constants["w"], constants["y"], params, momentum, 4 * unrolls
     )
     _, last_propagated = _momentum_objectives(
       constants["w"], constants["y"], params, momentum, 4 * (unrolls - 1)
     )
-    if unrolls > 1:  # The last unroll is not propagated.
+    if carry_last_unroll:
+      propagated = at_the_end
+    elif unrolls > 1:
       propagated = last_propagated
     ours = np.concatenate([objectives[1:] for objectives in recorded])
     np.testing.assert_allclose(ours, everything, rtol=1e-4)

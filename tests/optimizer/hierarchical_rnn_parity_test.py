@@ -200,7 +200,9 @@ def test_one_step_has_no_meta_gradient(bowls):
 
 
 def test_two_bowls_with_plain_objective():
-  unroller = Unroller(reference.bowls(), reference.NO_DATA, **FIXED_LR)
+  unroller = Unroller(
+    reference.bowls(), reference.NO_DATA, use_log_objective=False, **FIXED_LR
+  )
   unroller.load(weights_for(**FIXED_LR))
   result = unroller.run(4)
   np.testing.assert_allclose(result["metaobj"], 0.99590896, rtol=2e-5)
