@@ -154,6 +154,7 @@ def _train() -> None:
   settings |= optimizer | {"problem_sets": names, "seed": seed}
   run_settings.check(folder, settings, FLAGS.allow_changed_settings)
   entries = program_flags.problems_and_data(names, seed, FLAGS.l2_reg_scale)
+  program_flags.note_missing_sets(FLAGS)
   num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
   if FLAGS.evaluation_period > num_meta_iterations:
     print(

@@ -293,8 +293,7 @@ def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
     name: values[f"include_{name}_problems"].value
     for name in _PROBLEM_SET_NAMES
   }
-  if any(given[name] for name in _IMAGE_SETS):
-    use_defaults = False
+  use_defaults = use_defaults and not _selects_images(values)
   selected = []
   for name, value in given.items():
     if value is None and name in PROBLEM_SETS:
@@ -306,17 +305,6 @@ def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
       )
     if value:
       selected.append(name)
-  missing = [
-    name
-    for name in _ORIGINAL_DEFAULTS
-    if use_defaults and given[name] is None and name not in PROBLEM_SETS
-  ]
-  if missing:
-    print(
-      "Note: these default problem sets of the original do not exist yet:"
-      f" {', '.join(missing)}.",
-      file=sys.stderr,
-    )
   if not selected:
     raise ValueError(
       "No problem set is selected; give one of "
@@ -324,6 +312,27 @@ def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
       + "."
     )
   return selected
+
+
+def note_missing_sets(values: flags.FlagValues) -> None:
+  """Tells which of the original's default sets a default selection lacks."""
+  from learned_optimizer.problems.problem_sets import PROBLEM_SETS
+
+  given = {
+    name: values[f"include_{name}_problems"].value
+    for name in _ORIGINAL_DEFAULTS
+  }
+  missing = [n for n in given if given[n] is None and n not in PROBLEM_SETS]
+  if missing and not _selects_images(values):
+    print(
+      "Note: these default problem sets of the original do not exist yet:"
+      f" {', '.join(missing)}.",
+      file=sys.stderr,
+    )
+
+
+def _selects_images(values: flags.FlagValues) -> bool:
+  return any(values[f"include_{name}_problems"].value for name in _IMAGE_SETS)
 
 
 def problems_and_data(
