@@ -14,6 +14,50 @@ import tensorflow as tf
 MAX_SEED = 2**32 - 1
 
 
+class OriginalStream:
+  """The process-wide generator of the original code, as an object.
+
+  There every unseeded problem and data set drew its seed from the global
+  generator of NumPy, reseeded that generator, and drew its instance data from
+  it; whatever came next went on from there. An object of this class in the
+  place of a seed gives the same numbers and leaves the global generator alone.
+
+  Attributes:
+    random_state: the generator in its current state, for example to shuffle
+      batches.
+  """
+
+  def __init__(self, random_seed: int) -> None:
+    """Initialises the stream, as `numpy.random.seed` did."""
+    self.random_state = np.random.RandomState(random_seed)
+
+
+Seed = int | OriginalStream | None
+
+
+def seeded(random_seed: Seed) -> tuple[int, np.random.RandomState]:
+  """Returns a usable seed, and a generator that starts from it.
+
+  Args:
+    random_seed: an integer from 0 to `MAX_SEED`; None for a fresh seed from the
+      entropy of the operating system; or a stream, which the seed is drawn
+      from, and which is seeded with it.
+
+  Returns:
+    The seed and the generator.
+
+  Raises:
+    ValueError: the seed is not an integer or out of range.
+  """
+  if isinstance(random_seed, OriginalStream):
+    random_state = random_seed.random_state
+    seed = int(random_state.randint(MAX_SEED))
+    random_state.seed(seed)
+    return seed, random_state
+  seed = resolve_seed(random_seed)
+  return seed, np.random.RandomState(seed)
+
+
 def resolve_seed(random_seed: int | None) -> int:
   """Returns a usable seed.
 

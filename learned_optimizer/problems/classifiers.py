@@ -29,7 +29,7 @@ class SoftmaxClassifier(problem.Problem):
   def __init__(
     self,
     param_shapes: Sequence[Sequence[int]],
-    random_seed: int | None,
+    random_seed: generators.Seed,
     noise_stdev: float,
     init_fn: Callable[[tf.compat.v1.Session], Any] | None = None,
     l2_reg_scale: float = 1e-3,
@@ -156,7 +156,7 @@ class SoftmaxRegression(SoftmaxClassifier):
     n_features: int,
     n_classes: int,
     activation: Activation = tf.identity,
-    random_seed: int | None = None,
+    random_seed: generators.Seed = None,
     noise_stdev: float = 0,
     l2_reg_scale: float = 1e-3,
   ) -> None:
@@ -201,7 +201,7 @@ class FullyConnected(SoftmaxClassifier):
     n_classes: int,
     hidden_sizes: Sequence[int] = (32, 64),
     activation: Activation = tf.nn.sigmoid,
-    random_seed: int | None = None,
+    random_seed: generators.Seed = None,
     noise_stdev: float = 0,
     l2_reg_scale: float = 1e-3,
   ) -> None:

@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Self
 
@@ -19,9 +20,9 @@ _PARAMETER_SCOPE = "parameters"
 class Problem(abc.ABC):
   """An objective, with the distribution its parameters start from.
 
-  A subclass calls this constructor, sets `constants` if it has instance data,
-  and defines `objective`; it overrides `_draw_parameters` unless its initial
-  parameters are N(0, 1).
+  A subclass calls this constructor and defines `objective`; it overrides
+  `_draw_constants` if it has instance data, and `_draw_parameters` unless its
+  initial parameters are N(0, 1).
 
   An instance differs from others of its kind in its seed and in its
   `constants`, the arrays drawn from that seed. All other attributes that a
@@ -44,16 +45,17 @@ class Problem(abc.ABC):
   def __init__(
     self,
     param_shapes: Sequence[Sequence[int]],
-    random_seed: int | None,
+    random_seed: generators.Seed,
     noise_stdev: float,
     init_fn: Callable[[tf.compat.v1.Session], Any] | None = None,
   ) -> None:
-    """Initialises the problem, without constants.
+    """Initialises the problem and draws its constants.
 
     Args:
       param_shapes: shapes of the parameter tensors.
       random_seed: seed for the constants, from 0 to 2**32 - 1, or None for a
-        fresh one. The global generator of numpy is neither read nor seeded.
+        fresh one, or a stream to draw it from. The global generator of NumPy is
+        neither read nor seeded.
       noise_stdev: standard deviation of the noise added to gradients; the
         objective itself has no noise.
       init_fn: a function of a session that prepares the problem, or None.
@@ -64,10 +66,22 @@ class Problem(abc.ABC):
     if not noise_stdev >= 0:
       raise ValueError(f"noise_stdev must be at least 0, got {noise_stdev!r}")
     self.param_shapes = [tuple(shape) for shape in param_shapes]
-    self.random_seed = generators.resolve_seed(random_seed)
+    self.random_seed, random_state = generators.seeded(random_seed)
     self.noise_stdev = noise_stdev
     self.init_fn = init_fn or (lambda session: None)
-    self.constants: Mapping[str, Array] = {}
+    self.constants = self._draw_constants(random_state)
+
+  def _draw_constants(
+    self, random_state: np.random.RandomState
+  ) -> Mapping[str, Array]:
+    """Draws the instance data, named float32 arrays."""
+    del random_state
+    return {}
+
+  @property
+  def num_params(self) -> int:
+    """The number of parameters in all tensors."""
+    return sum(math.prod(shape) for shape in self.param_shapes)
 
   def with_constants(self, constants: Mapping[str, Array]) -> Self:
     """Returns a copy of this problem with other instance data.

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from learned_optimizer import generators
+
 
 class Spec(NamedTuple):
   """A callable, usually a class, with the arguments to call it with.
@@ -18,7 +20,7 @@ class Spec(NamedTuple):
   args: Sequence[Any]
   kwargs: Mapping[str, Any]
 
-  def build(self, random_seed: int | None = None) -> Any:
+  def build(self, random_seed: generators.Seed = None) -> Any:
     """Calls the callable.
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from learned_optimizer import generators
 from learned_optimizer.problems import problem
 
 
@@ -18,14 +19,14 @@ class Quadratic(problem.Problem):
   def __init__(
     self,
     ndim: int,
-    random_seed: int | None = None,
+    random_seed: generators.Seed = None,
     noise_stdev: float = 0,
   ) -> None:
     """Initialises the problem.
 
     Args:
       ndim: number of parameters.
-      random_seed: seed for W and y, or None for a fresh one.
+      random_seed: see base class.
       noise_stdev: standard deviation of the noise added to gradients.
 
     Raises:
@@ -33,8 +34,12 @@ class Quadratic(problem.Problem):
     """
     problem.check_positive(ndim=ndim)
     super().__init__([(ndim, 1)], random_seed, noise_stdev)
-    random_state = np.random.RandomState(self.random_seed)
-    self.constants = {
+
+  def _draw_constants(
+    self, random_state: np.random.RandomState
+  ) -> dict[str, np.ndarray]:
+    ((ndim, _),) = self.param_shapes
+    return {
       "w": random_state.randn(ndim, ndim).astype(np.float32),
       "y": random_state.randn(ndim, 1).astype(np.float32),
     }

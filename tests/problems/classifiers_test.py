@@ -1,0 +1,182 @@
+"""Tests of the classifiers."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from learned_optimizer.problems import problem_generator as pg
+from tests.problems.all_problems import (
+  evaluate,
+  norms,
+  objective_and_gradients,
+  parameters_of,
+)
+
+
+class TestCheckValues:
+  """Numbers computed with the original code."""
+
+  @pytest.mark.parametrize(
+    ("l2_reg_scale", "expected"), [(1e-3, 1.3247106), (0, 1.3163650)]
+  )
+  def test_softmax_regression(self, l2_reg_scale, expected):
+    random_state = np.random.RandomState(0)
+    data, w, b = (random_state.randn(*s) for s in ((6, 4), (4, 2), (2,)))
+    problem = pg.SoftmaxRegression(4, 2, l2_reg_scale=l2_reg_scale)
+    value, _ = objective_and_gradients(
+      problem,
+      [w.astype(np.float32), b.astype(np.float32)],
+      data.astype(np.float32),
+      np.array([0, 1, 1, 0, 1, 0], np.int32),
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+  def test_fully_connected(self):
+    expected_norms = (
+      0.08995819,
+      0.06213452,
+      0.19980006,
+      0.15148744,
+      0.8559108,
+      0.54145145,
+    )
+    for activation, expected in (
+      (tf.nn.sigmoid, 1.7360505),
+      (tf.nn.relu, 3.7533755),
+    ):
+      problem = pg.FullyConnected(8, 2, (8, 5), activation=activation)
+      random_state = np.random.RandomState(0)
+      parameters = [
+        random_state.randn(*shape).astype(np.float32)
+        for shape in problem.param_shapes
+      ]
+      data = random_state.randn(10, 8).astype(np.float32)
+      labels = random_state.randint(0, 2, 10)
+      value, gradients = objective_and_gradients(
+        problem, parameters, data, labels
+      )
+      np.testing.assert_allclose(value, expected, rtol=1e-5)
+      if activation is tf.nn.sigmoid:
+        np.testing.assert_allclose(norms(gradients), expected_norms, rtol=1e-5)
+
+  @pytest.mark.parametrize(
+    ("hidden_sizes", "activation", "expected"),
+    [
+      ((20,), tf.nn.sigmoid, 2.305851),
+      ((20,), tf.nn.relu, 2.373836),
+      ((20, 20), tf.nn.sigmoid, 2.3718114),
+    ],
+  )
+  def test_ten_classes(self, hidden_sizes, activation, expected):
+    problem = pg.FullyConnected(
+      784, 10, hidden_sizes, activation=activation, l2_reg_scale=0
+    )
+    random_state = np.random.RandomState(0)
+    parameters = [
+      (0.1 * random_state.randn(*shape)).astype(np.float32)
+      for shape in problem.param_shapes
+    ]
+    data = random_state.rand(128, 28, 28, 1).astype(np.float32)
+    labels = random_state.randint(0, 10, 128)
+    value, gradients = objective_and_gradients(
+      problem, parameters, data, labels
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    if (hidden_sizes, activation) == ((20,), tf.nn.sigmoid):
+      expected_norms = [0.09063035, 0.00499126, 0.14960517, 0.06235167]
+      np.testing.assert_allclose(norms(gradients), expected_norms, rtol=1e-5)
+
+
+class TestClassifiers:
+  def test_parameter_shapes(self):
+    assert pg.SoftmaxRegression(4, 3).param_shapes == [(4, 3), (3,)]
+    assert pg.FullyConnected(4, 2, []).param_shapes == [(4, 2), (2,)]
+    shapes = [(7, 32), (32,), (32, 64), (64,), (64, 2), (2,)]
+    assert pg.FullyConnected(7, 2).param_shapes == shapes
+
+  def test_initial_scale(self):
+    problem = pg.FullyConnected(400, 10, (100,))
+    sources = (
+      parameters_of(problem),
+      evaluate(lambda: problem.init_tensors()),
+    )
+    for parameters in sources:
+      scales = [p.std() * math.sqrt(p.shape[0]) / 1.2 for p in parameters]
+      np.testing.assert_allclose(scales[0], 1, rtol=0.03)
+      np.testing.assert_allclose(scales[1], 1, rtol=0.4)
+      np.testing.assert_allclose(scales[2], 1, rtol=0.12)
+
+  @pytest.mark.parametrize("classes", [2, 10])
+  @pytest.mark.parametrize("labels_shape", [(6,), (6, 1)])
+  def test_zero_parameters(self, classes, labels_shape):
+    problem = pg.FullyConnected(4, classes, (3,))
+    zeros = [np.zeros(s, np.float32) for s in problem.param_shapes]
+    data = np.ones((6, 4), np.float32)
+    labels = np.ones(labels_shape, np.int32)
+    value, _ = objective_and_gradients(problem, zeros, data, labels)
+    np.testing.assert_allclose(value, math.log(classes), rtol=1e-6)
+
+  def test_one_example(self):
+    problem = pg.SoftmaxRegression(4, 3, l2_reg_scale=0)
+    w, b = parameters_of(problem)
+    data = np.ones((1, 4), np.float32)
+    value, _ = objective_and_gradients(problem, [w, b], data, np.array([[2]]))
+    logits = (data @ w + b)[0].astype(np.float64)
+    expected = np.log(np.exp(logits).sum()) - logits[2]
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+  def test_batch_of_unknown_size(self):
+    """Works with the unshaped placeholders of TF1 programs."""
+    for classes in 2, 3:
+      problem = pg.SoftmaxRegression(4, classes)
+      with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        parameters = problem.init_variables(seed=6)
+        data = tf.compat.v1.placeholder(tf.float32)
+        labels = tf.compat.v1.placeholder(tf.int32)
+        objective = problem.objective(parameters, data, labels)
+        gradients = problem.gradients(objective, parameters)
+        session.run(tf.compat.v1.global_variables_initializer())
+        feeds = {data: np.ones((6, 4)), labels: np.zeros(6)}
+        values = session.run(gradients, feeds)
+      assert [v.shape for v in values] == problem.param_shapes
+
+  def test_data_is_required(self):
+    problem = pg.SoftmaxRegression(4, 2)
+    with (
+      tf.Graph().as_default(),
+      pytest.raises(
+        ValueError, match="SoftmaxRegression needs data and labels"
+      ),
+    ):
+      problem.objective(problem.init_tensors())
+
+  @pytest.mark.parametrize("classes", [2, 3])
+  def test_training_raises_accuracy(self, classes):
+    """In particular, two classes are not mixed up."""
+    problem = pg.SoftmaxRegression(4, classes)
+    labels = np.arange(30, dtype=np.int32) % classes
+    data = 3 * np.eye(4, dtype=np.float32)[labels]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+      parameters = problem.init_variables(seed=6)
+      objective = problem.objective(parameters, data, labels)
+      step = [
+        parameter.assign_sub(gradient)
+        for parameter, gradient in zip(
+          parameters, problem.gradients(objective, parameters), strict=True
+        )
+      ]
+      accuracy = problem.accuracy(parameters, data, labels[:, None])
+      session.run(tf.compat.v1.global_variables_initializer())
+      for _ in range(50):
+        session.run(step)
+      assert session.run(accuracy) == 1
+
+  def test_argmax(self):
+    problem = pg.SoftmaxRegression(4, 2)
+    two = evaluate(lambda: problem.argmax(tf.constant([[1.0, 5], [-1, -5]])))
+    assert two.tolist() == [1, 0]
+    three = evaluate(lambda: problem.argmax(tf.constant([[1.0, 5, 2]])))
+    assert three.tolist() == [1]
+    assert two.dtype == three.dtype == np.int32
