@@ -22,8 +22,8 @@ from learned_optimizer.metaopt.program import (
 )
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.optimizer import checkpoints
-from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 from learned_optimizer.optimizer.scaling import make_finite
+from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.variables import load_variables
 
 
@@ -78,7 +78,12 @@ class MetaGraph:
     self._settings = meta_optimizer
     graph = tf.Graph()
     with graph.as_default():
-      self.optimizer: RuleOptimizer = optimizer_spec.build()
+      self.optimizer: TrainableOptimizer = optimizer_spec.build()
+      if not self.optimizer.weights:
+        raise ValueError(
+          f"{type(self.optimizer).__name__} made no trainable variable in the"
+          " scope LOL; at least one is needed."
+        )
       self._global_step = v1.get_variable(
         "global_step",
         initializer=np.int32(0),
@@ -187,8 +192,9 @@ class MetaGraph:
     load_variables(self.session, self.variables, values)
 
   def load_weights(self, values: Mapping[str, Any]) -> None:
-    """Sets the weights alone."""
-    load_variables(self.session, list(self.optimizer.weights.values()), values)
+    """Sets these weights."""
+    variables = [self.optimizer.weights[name] for name in values]
+    load_variables(self.session, variables, values)
 
   def shapes(self) -> dict[str, tuple[int, ...]]:
     """Shapes of all variables by checkpoint name."""

@@ -221,7 +221,11 @@ class Programs:
       meta_gradients: whether it is for training; those that evaluate are
         programs of their own, so that nothing of one disturbs the other.
     """
-    jit_compile = jit_compile and task.structure not in self._not_compilable
+    jit_compile = (
+      jit_compile
+      and self._optimizer.can_compile
+      and task.structure not in self._not_compilable
+    )
     key = (task.structure, jit_compile, meta_gradients)
     if key in self._programs:
       self._programs[key].load(task)

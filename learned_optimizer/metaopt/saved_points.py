@@ -55,8 +55,8 @@ class SavedPoints:
     if path:
       self._load(checkpoints.read(path), path)
     else:
-      rule = self._graph.optimizer.rule
-      self._graph.load_weights(rule.init_weights(self._position.seed))
+      optimizer = self._graph.optimizer
+      self._graph.load_weights(optimizer.initial_weights(self._position.seed))
 
   def _load(self, variables, source):
     shapes = self._graph.shapes()

@@ -95,6 +95,7 @@ class CoordinatewiseRNNRule(Rule):
   """
 
   name = "cRNN"
+  keeps_unseen_rows = True
 
   cell_sizes: Sequence[int]
   cell_cls: str = "LSTMCell"

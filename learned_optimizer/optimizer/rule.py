@@ -88,6 +88,11 @@ class Rule(abc.ABC):
   # The TF1 optimizer's name; slot variables are called `<name>_<slot key>`.
   name: str
 
+  # Whether rows that a sparse gradient lacks stay as they are, state included,
+  # see `sparse.update`. The state then consists of matrices [rows, N] over all
+  # coordinates, and parameters are not attended elsewhere.
+  keeps_unseen_rows = False
+
   @abc.abstractmethod
   def weight_specs(self) -> Mapping[str, WeightSpec]:
     """The learned weights, by checkpoint name, in order of creation."""

@@ -86,12 +86,10 @@ class RuleOptimizer(TrainableOptimizer):
     """
     values = self._read_weights(path)
     load_variables(session, list(self.weights.values()), values)
-    with session.graph.as_default():
-      state = [*self.variables(), *self._global_state(session.graph)]
-    session.run([variable.initializer for variable in state])
+    self.renew_state(session)
 
-  def _weight_variables(self):
-    return self.weights
+  def initial_weights(self, seed: int):
+    return self.rule.init_weights(seed)
 
   def _weight_values(self):
     return {name: var.read_value() for name, var in self.weights.items()}

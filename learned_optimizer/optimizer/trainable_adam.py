@@ -55,6 +55,7 @@ class TrainableAdamRule(Rule):
   """
 
   name = "Adam"
+  keeps_unseen_rows = True
 
   learning_rate: float = 1e-3
   beta1: float = 0.9

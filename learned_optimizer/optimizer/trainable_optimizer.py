@@ -5,17 +5,19 @@
 """
 
 import abc
+import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from learned_optimizer.optimizer import training_graph
+from learned_optimizer.optimizer import sparse, training_graph
 from learned_optimizer.optimizer.rule import Rule, Slots
 from learned_optimizer.optimizer.slot_rule import SlotRule
 from learned_optimizer.optimizer.training_graph import TrainOutput
-from learned_optimizer.optimizer.unroll import MetaObjective, densify
+from learned_optimizer.optimizer.unroll import MetaObjective
+from learned_optimizer.optimizer.variables import set_variables
 
 OPTIMIZER_SCOPE = "LOL"
 
@@ -65,6 +67,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       use_attention,
     )
     self._global_state_variables = weakref.WeakKeyDictionary()
+    self._variables_with_slots = weakref.WeakKeyDictionary()
 
   # What a subclass defines.
 
@@ -106,8 +109,28 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     """The rule that `train` unrolls."""
     return SlotRule(self)
 
-  def _weight_variables(self) -> dict[str, tf.Variable]:
-    """The variables that hold the rule's weights, by checkpoint name."""
+  @functools.cached_property
+  def weights(self) -> Mapping[str, tf.Variable]:
+    """The variables that meta-training changes, by checkpoint name.
+
+    Those in the scope LOL; a subclass makes them in its constructor.
+    """
+    variables = tf.compat.v1.get_collection(
+      tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES, f"{OPTIMIZER_SCOPE}/"
+    )
+    return {variable.op.name: variable for variable in variables}
+
+  @property
+  def can_compile(self) -> bool:
+    """Whether `train` accepts jit_compile."""
+    return not isinstance(self.unrolled_rule(), SlotRule)
+
+  def initial_weights(self, seed: int) -> Mapping[str, Any]:
+    """Initial values that a seed fixes, by checkpoint name.
+
+    Weights that are absent keep the initial values of their variables.
+    """
+    del seed
     return {}
 
   # Meta-training.
@@ -135,14 +158,14 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         asked of a subclass that overrides the update of a rule.
     """
     rule = self.unrolled_rule()
-    if jit_compile and isinstance(rule, SlotRule):
+    if jit_compile and not self.can_compile:
       raise ValueError(
         f"jit_compile is True, but {type(self).__name__} overrides the update"
         " in terms of its variables; only False is accepted."
       )
     return training_graph.build(
       rule,
-      self._weight_variables(),
+      self.weights,
       problem,
       dataset,
       self.meta_objective,
@@ -187,19 +210,27 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     variables = [var for _, var in pairs]
     slot_variables, global_variables = self._slot_variables(variables)
     params = [var.read_value() for var in variables]
-    grads = [densify(g, p) for (g, _), p in zip(pairs, params, strict=True)]
     states = [
       {key: slot.read_value() for key, slot in slots.items()}
       for slots in slot_variables
     ]
     global_state = [variable.read_value() for variable in global_variables]
-    new_params, new_states, new_global, attended = self._compute_updates(
-      params, grads, states, global_state
+    rule = self.unrolled_rule()
+    weights = {k: v.read_value() for k, v in self.weights.items()}
+    update = sparse.update(
+      rule,
+      weights,
+      params,
+      [grad for grad, _ in pairs],
+      rule.from_slots(Slots(states, global_state), params),
     )
-    new_values = new_params if not self.use_attention else attended
+    new_slots = rule.to_slots(update.state, update.params)
+    new_values = update.attended_params if self.use_attention else update.params
     assignments = list(zip(variables, new_values, strict=True))
-    assignments += zip(global_variables, new_global, strict=True)
-    for slots, new_state in zip(slot_variables, new_states, strict=True):
+    assignments += zip(global_variables, new_slots.global_state, strict=True)
+    for slots, new_state in zip(
+      slot_variables, new_slots.per_tensor, strict=True
+    ):
       assignments += [(slots[key], new_state[key]) for key in slots]
     # All reads come before the first write: every new value is computed, and
     # every old one that is returned is copied, before anything is assigned.
@@ -258,6 +289,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       for var, slots in zip(variables, initial.per_tensor, strict=True)
     ]
     graph = tf.compat.v1.get_default_graph()
+    self._variables_with_slots.setdefault(graph, []).extend(variables)
     if graph not in self._global_state_variables:
       # The scope of a second optimizer in the graph is called `<name>_1`.
       with tf.compat.v1.variable_scope(None, default_name=self.get_name()):
@@ -272,9 +304,26 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         ]
     return per_variable, self._global_state_variables[graph]
 
-  def _global_state(self, graph: tf.Graph) -> list[tf.Variable]:
-    """The variables of the global state, where there are any yet."""
-    return self._global_state_variables.get(graph, [])
+  def renew_state(self, session: tf.compat.v1.Session) -> None:
+    """Initialises slots and global state, which depend on weights and model.
+
+    Args:
+      session: the session, in which weights and model have their values.
+    """
+    graph = session.graph
+    with graph.as_default():
+      state = [*self.variables(), *self._global_state_variables.get(graph, [])]
+    session.run([variable.initializer for variable in state])
+    # The initial values of reference variables are drawn again, see
+    # `initial_value`; where a slot copies the variable, that is another value.
+    copies = {
+      variable: self.get_slot(variable, "true_param")
+      for variable in self._variables_with_slots.get(graph, [])
+      if not hasattr(variable, "handle")
+      and "true_param" in self.get_slot_names()
+    }
+    values = session.run(list(copies))
+    set_variables(session, list(copies.values()), values)
 
   def _initial_slots(self, params: list[tf.Tensor]) -> Slots:
     """Initial slots of new variables with these initial values."""

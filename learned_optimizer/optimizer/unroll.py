@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from learned_optimizer.optimizer import sparse
 from learned_optimizer.optimizer.rule import Rule, State, Weights
 
 _EPSILON = 1e-6
@@ -164,14 +165,11 @@ def unroll(
     grads = problem.gradients(
       batch_objective, location, [draw[step] for draw in steps.draws] or None
     )
-    grads = [
-      densify(grad, param) for grad, param in zip(grads, location, strict=True)
-    ]
     if not settings.use_second_derivatives:
-      grads = [tf.stop_gradient(grad) for grad in grads]
+      grads = [sparse.stop_gradient(grad) for grad in grads]
     total += steps.obj_weights[step] * objective
     objectives = objectives.write(step + 1, objective)
-    update = rule.update(weights, params, grads, state)
+    update = sparse.update(rule, weights, params, grads, state)
     return (
       step + 1,
       total,
@@ -202,12 +200,3 @@ def unroll(
   )
   end = Start(start.initial_objective, params, attended, state)
   return Unrolled(meta_objective, objectives, num_run + 1, end)
-
-
-def densify(grad: tf.Tensor | tf.IndexedSlices, param: tf.Tensor) -> tf.Tensor:
-  """The gradient as a dense tensor of `param`'s static shape."""
-  if isinstance(grad, tf.IndexedSlices):
-    grad = tf.math.unsorted_segment_sum(
-      grad.values, grad.indices, param.shape[0]
-    )
-  return tf.ensure_shape(grad, param.shape)

@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 from learned_optimizer.optimizer import checkpoints
+from learned_optimizer.optimizer.coordinatewise_rnn import CoordinatewiseRNN
+from learned_optimizer.optimizer.global_learning_rate import GlobalLearningRate
+from learned_optimizer.optimizer.learning_rate_schedule import (
+  LearningRateSchedule,
+)
+from learned_optimizer.optimizer.trainable_adam import TrainableAdam
+from learned_optimizer.problems.problem_spec import Spec
 from tests.metaopt import runs
 
 _SHAPES = {
@@ -57,16 +64,67 @@ def hrnn_run(tmp_path_factory):
 
 def test_holds_the_94_variables_of_the_original(hrnn_run):
   values = runs.published(hrnn_run)
-  expected = {
-    name + slot: ("float32", tuple(shape))
-    for name, shape in _SHAPES.items()
-    for slot in ("", "/RMSProp", "/RMSProp_1")
-  }
-  expected["global_step"] = ("int32", ())
   found = {name: (v.dtype.name, v.shape) for name, v in values.items()}
-  assert found == expected
+  assert found == _with_slots(_SHAPES)
   assert len(found) == 94
   assert sum(values[name].size for name in _SHAPES) == 8349
+
+
+_OTHER_OPTIMIZERS = {
+  "CoordinatewiseRNN": (
+    Spec(CoordinatewiseRNN, ([10, 20, 20], "LSTMCell"), {}),
+    {
+      "LOL/decay_bias": [1],
+      "LOL/decay_weights": [20, 1],
+      "LOL/init_vector": [1, 100],
+      "LOL/learning_rate_bias": [1],
+      "LOL/learning_rate_weights": [20, 1],
+      "LOL/multi_rnn_cell/cell_0/lstm_cell/bias": [40],
+      "LOL/multi_rnn_cell/cell_0/lstm_cell/kernel": [11, 40],
+      "LOL/multi_rnn_cell/cell_1/lstm_cell/bias": [80],
+      "LOL/multi_rnn_cell/cell_1/lstm_cell/kernel": [30, 80],
+      "LOL/multi_rnn_cell/cell_2/lstm_cell/bias": [80],
+      "LOL/multi_rnn_cell/cell_2/lstm_cell/kernel": [40, 80],
+      "LOL/update_weights": [20, 1],
+    },
+  ),
+  "TrainableAdam": (
+    Spec(TrainableAdam, (), {}),
+    {
+      "LOL/beta1_logit": [],
+      "LOL/beta2_logit": [],
+      "LOL/log_epsilon": [],
+      "LOL/log_learning_rate": [],
+    },
+  ),
+  "GlobalLearningRate": (
+    Spec(GlobalLearningRate, (), {}),
+    {"LOL/global_learning_rate": []},
+  ),
+  "LearningRateSchedule": (
+    Spec(LearningRateSchedule, (1e-3, 7), {}),
+    {"LOL/learning_rates": [7]},
+  ),
+}
+
+
+@pytest.mark.parametrize("name", _OTHER_OPTIMIZERS)
+def test_variables_of_other_optimizers(name, tmp_path):
+  spec, shapes = _OTHER_OPTIMIZERS[name]
+  runs.train(tmp_path, optimizer=spec, num_problems=1, num_meta_iterations=1)
+  values = runs.published(tmp_path)
+  found = {k: (v.dtype.name, v.shape) for k, v in values.items()}
+  assert found == _with_slots(shapes)
+
+
+def _with_slots(shapes):
+  """What a checkpoint holds: weights, RMSProp's slots and the step."""
+  variables = {
+    name + slot: ("float32", tuple(shape))
+    for name, shape in shapes.items()
+    for slot in ("", "/RMSProp", "/RMSProp_1")
+  }
+  return variables | {"global_step": ("int32", ())}
 
 
 def test_slots_begin_as_in_the_original(hrnn_run):

@@ -62,6 +62,25 @@ def test_restore_renews_slots(trained, as_folder):
     np.testing.assert_array_equal(slots["true_param"], session.run(x))
 
 
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_restore_keeps_the_attended_parameters(trained, use_resource, tmp_path):
+  """The slot of the true parameters starts at the variable's value."""
+  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    x = tf.compat.v1.get_variable(
+      "x",
+      initializer=tf.compat.v1.random_normal([3]),
+      use_resource=use_resource,
+    )
+    optimizer = HierarchicalRNN([4, 5, 6], use_attention=True)
+    optimizer.minimize(tf.reduce_sum(x * x), var_list=[x])
+    session.run(tf.compat.v1.global_variables_initializer())
+    saver = tf.compat.v1.train.Saver(list(optimizer.weights.values()))
+    path = saver.save(session, str(tmp_path / "model.ckpt"))
+    optimizer.restore(session, path)
+    value, slot = session.run((x, optimizer.get_slot(x, "true_param")))
+    np.testing.assert_array_equal(slot, value)
+
+
 def test_restore_needs_no_default_graph(trained):
   path, weights = trained
   with tf.Graph().as_default() as graph:
