@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app
 
-from learned_optimizer import program_flags
+from learned_optimizer import program_start
 
 _UNROLL = 20
 _REPEATS = 15
@@ -25,7 +25,7 @@ _PROBLEMS = (
 def main(argv: Sequence[str]) -> None:
   """Measures and prints a table."""
   del argv
-  program_flags.import_tensorflow_quietly()
+  program_start.import_tensorflow_quietly()
   from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
   from learned_optimizer.problems import problem_sets
   from learned_optimizer.problems.problem_spec import Spec
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     "  steps/s  steps/CPU-s"
   )
   for name, index in _PROBLEMS:
-    entry = problem_sets.select([name], random_seed=1)[index]
+    entry = problem_sets.select(problem_sets.TRAINING_SETS, [name], 1)[index]
     for second in (False, True):
       spec = Spec(
         HierarchicalRNN,

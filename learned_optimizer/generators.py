@@ -5,7 +5,7 @@ from a `numpy.random.Generator` and passed in. Plain TF1 graphs draw them with
 ops instead. Code that draws through `Generator` is written once for both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,6 +115,9 @@ class TensorGenerator:
   independent, and differ from run to run.
 
   Executed eagerly, the same ops give other numbers.
+
+  Attributes:
+    seed: the op-level seed of every op, or None for unseeded ops.
   """
 
   def __init__(self, seed: int | None = None) -> None:
@@ -123,7 +126,7 @@ class TensorGenerator:
     Args:
       seed: the op-level seed of every op, or None for unseeded ops.
     """
-    self._seed = seed
+    self.seed = seed
 
   def normal(
     self,
@@ -142,7 +145,7 @@ class TensorGenerator:
       A float32 tensor of that shape, drawn anew in every session run.
     """
     shape = () if size is None else size
-    return tf.compat.v1.random_normal(shape, loc, scale, seed=self._seed)
+    return tf.compat.v1.random_normal(shape, loc, scale, seed=self.seed)
 
   def uniform(
     self,
@@ -161,4 +164,24 @@ class TensorGenerator:
       A float32 tensor of that shape, drawn anew in every session run.
     """
     shape = () if size is None else size
-    return tf.compat.v1.random_uniform(shape, low, high, seed=self._seed)
+    return tf.compat.v1.random_uniform(shape, low, high, seed=self.seed)
+
+
+def draw_on_host(
+  generator: Generator,
+  draw: Callable[[np.random.Generator], list[np.ndarray]],
+) -> list[np.ndarray] | list[tf.Tensor]:
+  """Draws what cannot be drawn by ops of a graph.
+
+  Args:
+    generator: the source of all random numbers. A `TensorGenerator` gives its
+      seed to a generator of NumPy, and the numbers become constants of the
+      current graph.
+    draw: a function of a generator of NumPy.
+
+  Returns:
+    What draw returned, as tensors if the generator is a `TensorGenerator`.
+  """
+  if not isinstance(generator, TensorGenerator):
+    return draw(generator)
+  return [tf.constant(a) for a in draw(np.random.default_rng(generator.seed))]

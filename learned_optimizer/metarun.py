@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags
 
-from learned_optimizer import program_flags
+from learned_optimizer import program_choices, program_flags, program_start
 
 _EVALUATION_STEPS = (200, 1000)
 
@@ -124,6 +124,7 @@ _RUN_SETTINGS = (
   "rms_epsilon",
   "l2_reg",
   "l2_reg_scale",
+  "embedded_digits",
   "reset_rnn_params",
   "carry_last_unroll",
   "worker_tasks",
@@ -136,25 +137,32 @@ _RUN_SETTINGS = (
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_flags.run(argv, _train)
+  program_start.run(argv, _train)
 
 
 def _train() -> None:
   from learned_optimizer.metaopt import run_settings, sample_numiter, training
+  from learned_optimizer.problems import problem_sets
 
-  folder = program_flags.run_folder(FLAGS)
-  names = program_flags.selected_sets(FLAGS, use_defaults=True)
+  folder = program_choices.run_folder(FLAGS)
+  names = program_choices.selected_sets(
+    FLAGS, problem_sets.TRAINING_SETS, problem_sets.DEFAULT_SETS
+  )
   folder.mkdir(parents=True, exist_ok=True)
   recorded = run_settings.read(folder) or {}
   seed = FLAGS.seed
   if seed is None:
     seed = recorded.get("seed", run_settings.fresh_seed())
-  optimizer = program_flags.optimizer_settings(FLAGS)
+  optimizer = program_choices.optimizer_settings(FLAGS)
   settings = {name: FLAGS[name].value for name in _RUN_SETTINGS}
   settings |= optimizer | {"problem_sets": names, "seed": seed}
   run_settings.check(folder, settings, FLAGS.allow_changed_settings)
-  entries = program_flags.problems_and_data(names, seed, FLAGS.l2_reg_scale)
-  program_flags.note_missing_sets(FLAGS)
+  entries = problem_sets.select(
+    problem_sets.TRAINING_SETS,
+    names,
+    seed,
+    **program_choices.problem_set_arguments(FLAGS),
+  )
   num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
   if FLAGS.evaluation_period > num_meta_iterations:
     print(
@@ -165,7 +173,7 @@ def _train() -> None:
     )
   result = training.train_optimizer(
     str(folder),
-    program_flags.optimizer_spec(optimizer),
+    program_choices.optimizer_spec(optimizer),
     entries,
     FLAGS.num_problems,
     FLAGS.num_meta_iterations,
@@ -221,14 +229,14 @@ def _evaluate(folder: pathlib.Path, optimizer, entries) -> None:
 
   report.evaluate(
     folder,
-    program_flags.optimizer_spec(optimizer),
+    program_choices.optimizer_spec(optimizer),
     entries,
-    program_flags.integers(FLAGS.testing_steps),
-    program_flags.integers(FLAGS.seeds),
+    program_choices.integers(FLAGS.testing_steps),
+    program_choices.integers(FLAGS.seeds),
     output=folder,
     progress=FLAGS.progress,
   )
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=program_flags.parse)
+  app.run(main, flags_parser=program_start.parse)

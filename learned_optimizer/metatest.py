@@ -4,7 +4,12 @@ import pathlib
 
 from absl import app, flags
 
-from learned_optimizer import caller, program_flags
+from learned_optimizer import (
+  caller,
+  program_choices,
+  program_flags,
+  program_start,
+)
 
 flags.DEFINE_string(
   "save_dir",
@@ -29,32 +34,34 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_flags.run(argv, _test)
+  program_start.run(argv, _test)
 
 
 def _test() -> None:
   from learned_optimizer.metaopt import report, run_settings
+  from learned_optimizer.problems import problem_sets
 
-  folder = program_flags.run_folder(FLAGS)
-  names = program_flags.selected_sets(FLAGS, use_defaults=False)
+  folder = program_choices.run_folder(FLAGS)
+  names = program_choices.selected_sets(FLAGS, problem_sets.EVALUATION_SETS)
   recorded = run_settings.read(folder) or {}
-  settings = program_flags.optimizer_settings(FLAGS)
+  settings = program_choices.optimizer_settings(FLAGS)
   settings["l2_reg_scale"] = FLAGS.l2_reg_scale
   for name in settings:
     # A run knows its settings; flags may say otherwise.
     if name in recorded and not FLAGS[name].present:
       settings[name] = recorded[name]
   seed = recorded.get("seed", 0)
-  l2_reg_scale = settings.pop("l2_reg_scale")
-  steps = program_flags.integers(
+  arguments = program_choices.problem_set_arguments(FLAGS)
+  arguments["l2_reg_scale"] = settings.pop("l2_reg_scale")
+  steps = program_choices.integers(
     FLAGS.testing_steps or [FLAGS.num_testing_itrs]
   )
   report.evaluate(
     folder,
-    program_flags.optimizer_spec(settings),
-    program_flags.problems_and_data(names, seed, l2_reg_scale),
+    program_choices.optimizer_spec(settings),
+    problem_sets.select(problem_sets.EVALUATION_SETS, names, seed, **arguments),
     steps,
-    program_flags.integers(FLAGS.seeds),
+    program_choices.integers(FLAGS.seeds),
     output=pathlib.Path(caller.caller_path(FLAGS.save_dir) or folder),
     checkpoint_name=FLAGS.restore_model_name,
     progress=FLAGS.progress,
@@ -62,4 +69,4 @@ def _test() -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=program_flags.parse)
+  app.run(main, flags_parser=program_start.parse)

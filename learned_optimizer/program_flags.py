@@ -1,23 +1,22 @@
-"""The flags that metarun and metatest share, and what they stand for.
+"""The flags that metarun and metatest share.
 
 Nothing here imports TensorFlow, so that wrong flags are answered at once.
 """
 
-import inspect
-import os
-import pathlib
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags
 
-from learned_optimizer import caller
-
-# The problem sets of the original program, in its order, and ours. A flag
-# without a value leaves it to the program's default selection.
-_PROBLEM_SET_NAMES = (
+# Every problem set that a flag can name; `problem_sets` says which program has
+# it. The last line holds names that the originals declared without a problem.
+PROBLEM_SET_NAMES = (
   "sparse_softmax",
+  "mnist_conv",
+  "cifar10_conv",
+  "mnist_mlp",
+  "mnist_mlp_relu",
+  "mnist_mlp_deeper",
+  "mnist_conv_orig",
   "one_hot_sparse_softmax",
   "quadratic",
   "noisy_quadratic",
@@ -42,32 +41,14 @@ _PROBLEM_SET_NAMES = (
   "projection_quadratic",
   "outward_snake",
   "dependency_chain",
+  "lasso",
+  "rastrigin",
   "digits_mlp",
+  *("mnist_conv_wider", "mnist_conv_4layers", "cifar10_conv_4layers", "vgg16"),
 )
-_ORIGINAL_DEFAULTS = (
-  "noisy_quadratic",
-  "large_quadratic",
-  "bowl",
-  "noisy_bowl",
-  "softmax_2_class",
-  "noisy_softmax_2_class",
-  "optimization_test",
-  "noisy_optimization_test",
-  "fully_connected_random_2_class",
-  "matmul",
-  "log_objective",
-  "rescale",
-  "norm",
-  "noisy_norm",
-  "sum",
-  "noisy_sum",
-  "sparse_gradient",
-)
-# Real data sets are trained on alone unless other sets are asked for.
-_IMAGE_SETS = ("digits_mlp",)
 
 # Flags that are settings of the optimizer: name, default, help.
-_OPTIMIZER_SWITCHES = (
+OPTIMIZER_SWITCHES = (
   ("zero_init_lr_weights", True, "start with zero learning-rate readout"),
   ("use_relative_lr", True, "input the learning rate relative to its mean"),
   ("use_extreme_indicator", False, "input how extreme the learning rate is"),
@@ -88,7 +69,7 @@ _OPTIMIZER_SWITCHES = (
   ("use_mean_layer_state", False, "report the mean over tensors to level 2"),
   ("faithful_second_moment", False, "second moment of the original's Adam"),
 )
-_OPTIMIZER_NUMBERS = (
+OPTIMIZER_NUMBERS = (
   ("max_log_lr", 33.0, "upper limit of the log learning rate"),
   ("biasgrucell_scale", 0.5, "scale of initial GRU matrices"),
   ("biasgrucell_gate_bias_init", 2.2, "initial bias of GRU gates"),
@@ -100,7 +81,7 @@ _OPTIMIZER_NUMBERS = (
   ("crnn_rnn_readout_scale", 0.5, "scale of initial readout weights"),
   ("crnn_default_decay_var_init", 2.2, "initial bias of the decay"),
 )
-_OTHER_OPTIMIZER_SETTINGS = (
+OTHER_OPTIMIZER_SETTINGS = (
   "optimizer",
   "cell_cls",
   "cell_sizes",
@@ -110,9 +91,7 @@ _OTHER_OPTIMIZER_SETTINGS = (
   "num_gradient_scales",
   "objective_training_max_multiplier",
 )
-# Accepted for the sake of old command lines.
-_WITHOUT_EFFECT = ("nan_l2_reg",)
-_OPTIMIZERS = (
+OPTIMIZERS = (
   "HierarchicalRNN",
   "CoordinatewiseRNN",
   "GlobalLearningRate",
@@ -122,7 +101,7 @@ _OPTIMIZERS = (
 
 flags.DEFINE_string("train_dir", "/tmp/lol/", "folder of runs")
 flags.DEFINE_enum(
-  "optimizer", "HierarchicalRNN", _OPTIMIZERS, "learned optimizer"
+  "optimizer", "HierarchicalRNN", OPTIMIZERS, "learned optimizer"
 )
 flags.DEFINE_enum(
   "cell_cls",
@@ -158,17 +137,32 @@ flags.DEFINE_float(
   -1.0,
   "stop unrolls at this multiple of the initial objective, where positive",
 )
-for _name, _default, _help in _OPTIMIZER_SWITCHES:
+for _name, _default, _help in OPTIMIZER_SWITCHES:
   flags.DEFINE_boolean(_name, _default, _help)
-for _name, _default, _help in _OPTIMIZER_NUMBERS:
+for _name, _default, _help in OPTIMIZER_NUMBERS:
   flags.DEFINE_float(_name, _default, _help)
 flags.DEFINE_float("nan_l2_reg", 1e-2, "accepted, but without effect")
-for _name in _PROBLEM_SET_NAMES:
+for _name in PROBLEM_SET_NAMES:
   flags.DEFINE_boolean(
     f"include_{_name}_problems", None, f"include the problem set {_name}"
   )
 flags.DEFINE_float(
   "l2_reg_scale", 1e-3, "weight of the L2 term of softmax problems"
+)
+flags.DEFINE_string(
+  "data_dir",
+  None,
+  "folder of image data: prepared by tensorflow-datasets, or the original files"
+  " of MNIST and CIFAR-10",
+)
+flags.DEFINE_boolean(
+  "download", False, "download and prepare image data that are not there"
+)
+flags.DEFINE_boolean(
+  "embedded_digits",
+  False,
+  "handwritten digits of scikit-learn, scaled up, in place of MNIST and"
+  " CIFAR-10",
 )
 flags.DEFINE_boolean(
   "progress",
@@ -216,210 +210,3 @@ def define_testing_steps(default: Sequence[int] | None) -> None:
     lambda steps: steps is None or _are_integers(steps, smallest=1),
     "must be a list of positive integers.",
   )
-
-
-def integers(values: Sequence[str]) -> list[int]:
-  """The value of a list flag of integers."""
-  return [int(value) for value in values]
-
-
-def run_folder(values: flags.FlagValues) -> pathlib.Path:
-  """The folder of the run that the flags describe.
-
-  Relative paths count from the caller's directory.
-  """
-  name = "_".join(
-    str(part)
-    for part in (
-      values.optimizer,
-      values.cell_cls,
-      values.cell_size,
-      values.num_cells,
-    )
-  )
-  return pathlib.Path(caller.caller_path(values.train_dir)) / name
-
-
-def optimizer_settings(values: flags.FlagValues) -> dict[str, Any]:
-  """The optimizer's settings by flag name, as JSON keeps them."""
-  names = [name for name, *_ in (*_OPTIMIZER_SWITCHES, *_OPTIMIZER_NUMBERS)]
-  names += _OTHER_OPTIMIZER_SETTINGS
-  return {name: values[name].value for name in names}
-
-
-def optimizer_spec(settings: Mapping[str, Any]) -> Any:
-  """The `Spec` of the optimizer with these settings."""
-  from learned_optimizer.optimizer import optimizers
-  from learned_optimizer.problems.problem_spec import Spec
-
-  arguments = {
-    name: value
-    for name, value in settings.items()
-    if name not in _OTHER_OPTIMIZER_SETTINGS
-  }
-  arguments |= {
-    "init_lr_range": (settings["min_lr"], settings["max_lr"]),
-    "num_gradient_scales": settings["num_gradient_scales"],
-    "obj_train_max_multiplier": settings["objective_training_max_multiplier"],
-  }
-  sizes = integers(settings["cell_sizes"])
-  own = {
-    "HierarchicalRNN": {"level_sizes": sizes},
-    "CoordinatewiseRNN": {
-      "cell_sizes": sizes,
-      "cell_cls": settings["cell_cls"],
-    },
-    "TrainableAdam": {"learning_rate": settings["initial_learning_rate"]},
-  }.get(
-    settings["optimizer"], {"initial_rate": settings["initial_learning_rate"]}
-  )
-  return Spec(optimizers.by_name(settings["optimizer"]), (), arguments | own)
-
-
-def selected_sets(values: flags.FlagValues, use_defaults: bool) -> list[str]:
-  """The names of the problem sets that the flags select, in order.
-
-  Args:
-    values: the flags.
-    use_defaults: fall back on the original's default sets for flags without a
-      value, unless a set of real data is selected.
-
-  Raises:
-    ValueError: a set does not exist, or none is selected.
-  """
-  from learned_optimizer.problems.problem_sets import PROBLEM_SETS
-
-  given = {
-    name: values[f"include_{name}_problems"].value
-    for name in _PROBLEM_SET_NAMES
-  }
-  use_defaults = use_defaults and not _selects_images(values)
-  selected = []
-  for name, value in given.items():
-    if value is None and name in PROBLEM_SETS:
-      value = use_defaults and PROBLEM_SETS[name].default
-    if value and name not in PROBLEM_SETS:
-      raise ValueError(
-        f"--include_{name}_problems: there is no problem set {name}; choose"
-        f" some of {', '.join(PROBLEM_SETS)}."
-      )
-    if value:
-      selected.append(name)
-  if not selected:
-    raise ValueError(
-      "No problem set is selected; give one of "
-      + ", ".join(f"--include_{name}_problems" for name in PROBLEM_SETS)
-      + "."
-    )
-  return selected
-
-
-def note_missing_sets(values: flags.FlagValues) -> None:
-  """Tells which of the original's default sets a default selection lacks."""
-  from learned_optimizer.problems.problem_sets import PROBLEM_SETS
-
-  given = {
-    name: values[f"include_{name}_problems"].value
-    for name in _ORIGINAL_DEFAULTS
-  }
-  missing = [n for n in given if given[n] is None and n not in PROBLEM_SETS]
-  if missing and not _selects_images(values):
-    print(
-      "Note: these default problem sets of the original do not exist yet:"
-      f" {', '.join(missing)}.",
-      file=sys.stderr,
-    )
-
-
-def _selects_images(values: flags.FlagValues) -> bool:
-  return any(values[f"include_{name}_problems"].value for name in _IMAGE_SETS)
-
-
-def problems_and_data(
-  names: Sequence[str], seed: int, l2_reg_scale: float
-) -> list[tuple[Any, Any, int | None]]:
-  """The problems of the named sets, with their data and batch sizes."""
-  from learned_optimizer.problems import problem_sets
-
-  entries = []
-  for spec, dataset, batch_size in problem_sets.select(names, seed):
-    if (
-      "l2_reg_scale" in inspect.signature(spec.callable).parameters
-      and "l2_reg_scale" not in spec.kwargs
-    ):
-      kwargs = {**spec.kwargs, "l2_reg_scale": l2_reg_scale}
-      spec = spec._replace(kwargs=kwargs)
-    entries.append((spec, dataset, batch_size))
-  return entries
-
-
-def warn_of_flags_without_effect(values: flags.FlagValues) -> None:
-  """Says so once if flags were changed that do nothing."""
-  changed = [
-    f"--{name}"
-    for name in _WITHOUT_EFFECT
-    if values[name].value != values[name].default
-  ]
-  if changed:
-    print(
-      f"Warning: {', '.join(changed)} had no effect in the original program"
-      " and has none here.",
-      file=sys.stderr,
-    )
-
-
-def import_tensorflow_quietly() -> None:
-  """Imports TensorFlow without its notes on standard error.
-
-  Those that it writes before it reads its log level can only be kept back at
-  the file descriptor.
-  """
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-  sys.stderr.flush()
-  kept = os.dup(2)
-  nowhere = os.open(os.devnull, os.O_WRONLY)
-  os.dup2(nowhere, 2)
-  try:
-    import tensorflow as tf
-  finally:
-    os.dup2(kept, 2)
-    os.close(kept)
-    os.close(nowhere)
-  tf.get_logger().setLevel("ERROR")
-
-
-def parse(argv: list[str]) -> list[str]:
-  """Parses flags for `app.run`; a wrong one ends the program with one line."""
-  try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
-    fail(f"{error} (--help explains the flags)")
-
-
-def run(argv: Sequence[str], work: Callable[[], None]) -> None:
-  """Runs a program's work; what a user can mend ends it with one line.
-
-  Args:
-    argv: what is left of the command line besides the flags.
-    work: the work, which may import TensorFlow.
-  """
-  if len(argv) > 1:
-    fail(f"unknown arguments: {' '.join(argv[1:])}")
-  import_tensorflow_quietly()
-  from learned_optimizer import metaopt
-
-  warn_of_flags_without_effect(flags.FLAGS)
-  try:
-    work()
-  except KeyboardInterrupt:
-    fail("interrupted.", status=130)
-  except (ValueError, OSError, metaopt.RunError) as error:
-    logging.debug("The error in full", exc_info=True)
-    fail(error)
-
-
-def fail(message: object, status: int = 1) -> NoReturn:
-  """Ends the program with one line on standard error."""
-  line = " ".join(str(message).split())
-  print(f"{pathlib.Path(sys.argv[0]).stem}: {line}", file=sys.stderr)
-  sys.exit(status)

@@ -12,6 +12,7 @@ import pytest
 from matplotlib import image
 
 import learned_optimizer
+from tests import image_sets
 
 _ROOT = pathlib.Path(learned_optimizer.__file__).parents[1]
 
@@ -296,6 +297,92 @@ def test_metatest_restores_and_evaluates(program, trained, tmp_path):
   assert _contents(caller) == before
 
 
+# Data on disk.
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+  """A folder with MNIST and CIFAR-10 as tensorflow-datasets prepares them."""
+  folder = tmp_path_factory.mktemp("images")
+  image_sets.write_mnist(str(folder))
+  image_sets.write_cifar10(str(folder))
+  return folder
+
+
+@pytest.mark.parametrize(
+  ("name", "sizes"),
+  [
+    ("mnist_mlp", "FullyConnected(784, 10"),
+    ("mnist_conv", "TrainingConvNet([1, 28, 28], 10"),
+    ("cifar10_conv", "TrainingConvNet([3, 32, 32], 10"),
+  ],
+)
+def test_images_are_trained_and_evaluated_on(
+  program, images, tmp_path, name, sizes
+):
+  flags = (
+    f"--include_{name}_problems",
+    f"--data_dir={images}",
+    "--train_dir=runs",
+  )
+  done = program("metarun", *_TINY, *flags, "--xla=never", cwd=tmp_path)
+  assert done.status == 0, done
+  assert done.stdout.count(sizes) == 1
+  done = program(
+    "metatest",
+    *flags,
+    "--seeds=6,12",
+    "--testing_steps=4",
+    "--noprogress",
+    "--save_dir=result",
+    cwd=tmp_path,
+  )
+  assert done.status == 0, done
+  _assert_evaluated(tmp_path / "result", done.stdout)
+
+
+@pytest.mark.parametrize("module", ["metarun", "metatest"])
+def test_missing_images_are_reported(program, trained, tmp_path, module):
+  caller, _ = trained
+  done = program(
+    module,
+    "--include_mnist_mlp_problems",
+    f"--data_dir={tmp_path}",
+    f"--train_dir={caller}/runs",
+    *(("--allow_changed_settings",) if module == "metarun" else ()),
+    cwd=tmp_path,
+  )
+  _assert_refused(
+    done, "mnist", str(tmp_path), "--download", "--embedded_digits"
+  )
+  assert not [*tmp_path.iterdir()]
+
+
+def test_embedded_digits_stand_in_for_images(program, tmp_path):
+  done = program(
+    "metarun",
+    *_TINY,
+    "--include_mnist_mlp_problems",
+    "--embedded_digits",
+    "--train_dir=runs",
+    "--xla=never",
+    cwd=tmp_path,
+  )
+  assert done.status == 0, done
+  assert "FullyConnected(784, 10" in done.stdout
+
+
+def test_metarun_draws_from_the_default_corpus(program, tmp_path):
+  from learned_optimizer.problems import problem_sets
+
+  done = program("metarun", *_TINY, "--train_dir=runs", cwd=tmp_path)
+  assert done.status == 0, done
+  settings = json.loads(
+    (tmp_path / "runs" / _NAME / "settings.json").read_text()
+  )
+  assert tuple(settings["problem_sets"]) == problem_sets.DEFAULT_SETS
+
+
 # Mistakes.
 
 
@@ -339,21 +426,23 @@ def test_metatest_needs_a_checkpoint(tmp_path):
   assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("module", ["metarun", "metatest"])
-def test_problem_sets_must_exist(program, tmp_path, module):
-  done = program(
-    module, "--include_bowl_problems", "--train_dir=runs", cwd=tmp_path
+@pytest.mark.parametrize(
+  ("module", "name"),
+  [("metarun", "vgg16"), ("metarun", "mnist_mlp_relu"), ("metatest", "vgg16")],
+)
+def test_problem_sets_must_exist(program, tmp_path, module, name):
+  flag = f"--include_{name}_problems"
+  done = program(module, flag, "--train_dir=runs", cwd=tmp_path)
+  _assert_refused(
+    done, f"{flag}: there is no problem set {name} here", "quadratic"
   )
-  if "no problem set bowl" not in done.stderr:
-    pytest.skip("the set exists")
-  _assert_refused(done, "--include_bowl_problems", "quadratic")
   assert not [*tmp_path.iterdir()]
 
 
 def test_some_problem_set_must_be_selected(program, tmp_path):
-  from learned_optimizer.problems.problem_sets import PROBLEM_SETS
+  from learned_optimizer.problems.problem_sets import DEFAULT_SETS
 
-  none = [f"--noinclude_{name}_problems" for name in PROBLEM_SETS]
+  none = [f"--noinclude_{name}_problems" for name in DEFAULT_SETS]
   for module, flags in (("metarun", none), ("metatest", [])):
     done = program(module, *flags, "--train_dir=runs", cwd=tmp_path)
     _assert_refused(done, "No problem set is selected", f"{_DIGITS}")

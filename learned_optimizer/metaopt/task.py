@@ -6,6 +6,7 @@ import numpy as np
 
 from learned_optimizer.problems.datasets import EMPTY_DATASET, Dataset
 from learned_optimizer.problems.problem import Problem
+from learned_optimizer.problems.problem_spec import Spec
 
 
 class Task(NamedTuple):
@@ -38,10 +39,14 @@ class Task(NamedTuple):
     return (self.problem.structure, shapes)
 
 
-def describe(spec: Any) -> str:
+def describe(spec: Spec) -> str:
   """A problem's `Spec` as one would write the call, for people to read."""
 
   def text(value):
+    if isinstance(value, Spec):
+      return describe(value)
+    if isinstance(value, list | tuple):
+      return f"[{', '.join(map(text, value))}]"
     return getattr(value, "__name__", None) or repr(value)
 
   arguments = [text(value) for value in spec.args]

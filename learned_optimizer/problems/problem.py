@@ -118,20 +118,23 @@ class Problem(abc.ABC):
     their seeds and the values of their constants. A problem with a setting that
     cannot be hashed is a key of its own.
     """
-    instance = ("param_shapes", "random_seed", "init_fn", "constants")
-    settings = {k: v for k, v in vars(self).items() if k not in instance}
     shapes = {name: tuple(c.shape) for name, c in self.constants.items()}
     key = (
       type(self),
       tuple(self.param_shapes),
       tuple(sorted(shapes.items())),
-      tuple(sorted(settings.items())),
+      tuple(sorted(self._settings().items())),
     )
     try:
       hash(key)
     except TypeError:
       return self
     return key
+
+  def _settings(self) -> dict[str, Any]:
+    """Returns what `structure` consists of besides class and shapes."""
+    instance = ("param_shapes", "random_seed", "init_fn", "constants")
+    return {k: v for k, v in vars(self).items() if k not in instance}
 
   def init_tensors(self, seed: int | None = None) -> list[tf.Tensor]:
     """Makes ops of the current TF1 graph that draw initial parameters.
@@ -216,7 +219,22 @@ class Problem(abc.ABC):
 
     Returns:
       A scalar of the dtype of the parameters.
+
+    Raises:
+      ValueError: the problem needs data or labels, and they are missing.
     """
+
+  def _check_given(self, **inputs: Array | None) -> None:
+    """Raises ValueError if data or labels that are needed are missing.
+
+    Args:
+      **inputs: what is needed, by the names of the arguments of `objective`.
+    """
+    if any(value is None for value in inputs.values()):
+      got = ", ".join(f"{name}={value!r}" for name, value in inputs.items())
+      raise ValueError(
+        f"{type(self).__name__} needs {' and '.join(inputs)}, got {got}"
+      )
 
   def draws(
     self, num_steps: int | tf.Tensor, generator: generators.Generator
@@ -234,12 +252,9 @@ class Problem(abc.ABC):
     """
     if not self.noise_stdev:
       return []
-    draws = [
-      generator.normal(size=(num_steps, *shape)) for shape in self.param_shapes
-    ]
     return [
-      draw if isinstance(draw, tf.Tensor) else draw.astype(np.float32)
-      for draw in draws
+      to_float32(generator.normal(size=(num_steps, *shape)))
+      for shape in self.param_shapes
     ]
 
   def gradients(
@@ -301,6 +316,11 @@ def check_positive(**arguments: int) -> None:
   for name, value in arguments.items():
     if not isinstance(value, int | np.integer) or value < 1:
       raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def to_float32(draw: Array) -> Array:
+  """Casts what a generator drew: arrays are float64, tensors float32."""
+  return draw if isinstance(draw, tf.Tensor) else draw.astype(np.float32)
 
 
 def _make_variables(values: Sequence[Array]) -> list[tf.Variable]:

@@ -1,188 +1,178 @@
-"""Sets of problems to train and to evaluate on.
+"""Sets of problems to train and to evaluate on, and how they are selected.
 
-Every set is a function of a seed that returns a list of tuples: the spec of a
-problem, its data set and its batch size, both None for problems without data.
-The seed fixes generated data sets that have no seed of their own; sets without
-such data ignore it. It does not fix the problems, which are built with seeds of
+A set is a function that returns a list of `Entry`. It takes what it needs of
+three arguments: `random_seed` for generated data, which do not depend on what
+else is selected, `images` where these come from, and `l2_reg_scale` of
+classifiers. A seed does not fix the problems, which are built with seeds of
 their own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 
-import numpy as np
-import tensorflow as tf
-
-from learned_optimizer import generators
-from learned_optimizer.problems import (
-  classifiers,
-  datasets,
-  problem_spec,
-  quadratic,
+from learned_optimizer.problems.datasets import ImageSource
+from learned_optimizer.problems.entry import Entry
+from learned_optimizer.problems.function_problem_sets import (
+  adapter_rosenbrock_local,
+  adapter_rosenbrock_worker,
+  bowl_problems,
+  bowl_problems_noisy,
+  lasso_problems,
+  log_objective_problems,
+  matmul_problems,
+  min_max_well_problems,
+  norm_problems,
+  norm_problems_noisy,
+  optimization_test_problems,
+  optimization_test_problems_noisy,
+  quadratic_problems,
+  quadratic_problems_large,
+  quadratic_problems_noisy,
+  rastrigin_problems,
+  rescale_problems,
+  sparse_gradient_problems,
+  sum_problems,
+  sum_problems_noisy,
+)
+from learned_optimizer.problems.generated_data_problem_sets import (
+  dependency_chain_problems,
+  fully_connected_random_2_class_problems,
+  one_hot_sparse_softmax_2_class_sparse_problems,
+  outward_snake_problems,
+  projection_quadratic_problems,
+  softmax_2_class_problems,
+  softmax_2_class_problems_noisy,
+  sparse_gradient_problems_mlp,
+  sparse_softmax_2_class_sparse_problems,
+  sum_of_quadratics_problems,
+)
+from learned_optimizer.problems.image_problem_sets import (
+  cifar10_conv_problems,
+  digits_mlp_problems,
+  mnist_conv_problems,
+  mnist_mlp_problems,
+  test_cifar10_conv_problems,
+  test_mnist_conv_orig_problems,
+  test_mnist_conv_problems,
+  test_mnist_mlp_deeper_problems,
+  test_mnist_mlp_problems,
+  test_mnist_mlp_relu_problems,
 )
 
-Entry = tuple[problem_spec.Spec, datasets.Dataset | None, int | None]
+_Set = Callable[..., list[Entry]]
 
-
-def quadratic_problems(random_seed: int | None = None) -> list[Entry]:
-  """Quadratic problems of 20 to 100 dimensions."""
-  del random_seed
-  return _quadratics((20, 0), (25, 0), (50, 0), (100, 0))
-
-
-def quadratic_problems_noisy(random_seed: int | None = None) -> list[Entry]:
-  """Quadratic problems of 20 to 100 dimensions with noisy gradients."""
-  del random_seed
-  return _quadratics((20, 0.5), (25, 0.0), (50, 1.0), (100, 2.0))
-
-
-def quadratic_problems_large(random_seed: int | None = None) -> list[Entry]:
-  """Quadratic problems of 784 to 2048 dimensions."""
-  del random_seed
-  return _quadratics((784, 0), (1024, 0), (2048, 0))
-
-
-def softmax_2_class_problems(random_seed: int | None = None) -> list[Entry]:
-  """Linear classification of generated clusters, two classes."""
-  del random_seed
-  return _softmax_regressions((0, 0, 0, 0))
-
-
-def softmax_2_class_problems_noisy(
-  random_seed: int | None = None,
-) -> list[Entry]:
-  """Linear classification of generated clusters with noisy gradients."""
-  del random_seed
-  return _softmax_regressions((0.5, 0.1, 0.1, 0.5))
-
-
-def fully_connected_random_2_class_problems(
-  random_seed: int | None = None,
-) -> list[Entry]:
-  """Small perceptrons, learning the labels of random perceptrons."""
-  settings = (
-    (8, (8, 5), 10),
-    (12, (8, 5, 3), 200),
-    (5, (4, 4, 4, 4), 100),
-    (11, (4, 5, 6), 64),
-    (9, (8,), 128),
-    (7, (8, 5), 16),
-    (8, (32, 64), 10),
-    (12, (16, 8, 3), 200),
-    (5, (8, 8, 8, 8), 100),
-    (11, (10, 12, 12), 64),
-    (9, (32,), 128),
-    (7, (32, 64), 16),
-  )
-  random_state = np.random.RandomState(generators.resolve_seed(random_seed))
-  entries = []
-  for n_features, hidden_sizes, batch_size in settings:
-    spec = problem_spec.Spec(
-      classifiers.FullyConnected,
-      (n_features, 2),
-      {"hidden_sizes": hidden_sizes, "activation": tf.nn.sigmoid},
-    )
-    data_seed = random_state.randint(generators.MAX_SEED)
-    dataset = datasets.random_mlp(n_features, 1000, random_seed=data_seed)
-    entries.append((spec, dataset, batch_size))
-  return entries
-
-
-def digits_mlp_problems(random_seed: int | None = None) -> list[Entry]:
-  """A 64-20-10 perceptron on the embedded handwritten digits."""
-  del random_seed
-  spec = problem_spec.Spec(
-    classifiers.FullyConnected,
-    (64, 10),
-    {
-      "hidden_sizes": (20,),
-      "activation": tf.nn.sigmoid,
-      "l2_reg_scale": 0.0,
-    },
-  )
-  return [(spec, datasets.digits(train=True), 128)]
-
-
-class ProblemSet(NamedTuple):
-  """A set that can be selected by name.
-
-  Attributes:
-    function: returns the entries, given a seed or None.
-    default: whether the set is selected unless the user says otherwise.
-  """
-
-  function: Callable[[int | None], list[Entry]]
-  default: bool
-
-
-# In the order of the original program, which is the order of selections.
-PROBLEM_SETS: Mapping[str, ProblemSet] = {
-  "quadratic": ProblemSet(quadratic_problems, False),
-  "noisy_quadratic": ProblemSet(quadratic_problems_noisy, True),
-  "large_quadratic": ProblemSet(quadratic_problems_large, True),
-  "softmax_2_class": ProblemSet(softmax_2_class_problems, True),
-  "noisy_softmax_2_class": ProblemSet(softmax_2_class_problems_noisy, True),
-  "fully_connected_random_2_class": ProblemSet(
-    fully_connected_random_2_class_problems, True
-  ),
-  "digits_mlp": ProblemSet(digits_mlp_problems, False),
+# In the order of the original programs, which is the order of selections.
+TRAINING_SETS: Mapping[str, _Set] = {
+  "sparse_softmax": sparse_softmax_2_class_sparse_problems,
+  "mnist_conv": mnist_conv_problems,
+  "cifar10_conv": cifar10_conv_problems,
+  "mnist_mlp": mnist_mlp_problems,
+  "one_hot_sparse_softmax": one_hot_sparse_softmax_2_class_sparse_problems,
+  "quadratic": quadratic_problems,
+  "noisy_quadratic": quadratic_problems_noisy,
+  "large_quadratic": quadratic_problems_large,
+  "bowl": bowl_problems,
+  "noisy_bowl": bowl_problems_noisy,
+  "softmax_2_class": softmax_2_class_problems,
+  "noisy_softmax_2_class": softmax_2_class_problems_noisy,
+  "optimization_test": optimization_test_problems,
+  "noisy_optimization_test": optimization_test_problems_noisy,
+  "fully_connected_random_2_class": fully_connected_random_2_class_problems,
+  "matmul": matmul_problems,
+  "log_objective": log_objective_problems,
+  "rescale": rescale_problems,
+  "norm": norm_problems,
+  "noisy_norm": norm_problems_noisy,
+  "sum": sum_problems,
+  "noisy_sum": sum_problems_noisy,
+  "sparse_gradient": sparse_gradient_problems,
+  "min_max_well": min_max_well_problems,
+  "sum_of_quadratics": sum_of_quadratics_problems,
+  "projection_quadratic": projection_quadratic_problems,
+  "outward_snake": outward_snake_problems,
+  "dependency_chain": dependency_chain_problems,
+  "lasso": lasso_problems,
+  "rastrigin": rastrigin_problems,
+  "digits_mlp": digits_mlp_problems,
+}
+# What metarun trains on unless it is told otherwise; 101 problems.
+DEFAULT_SETS = (
+  "noisy_quadratic",
+  "large_quadratic",
+  "bowl",
+  "noisy_bowl",
+  "softmax_2_class",
+  "noisy_softmax_2_class",
+  "optimization_test",
+  "noisy_optimization_test",
+  "fully_connected_random_2_class",
+  "matmul",
+  "log_objective",
+  "rescale",
+  "norm",
+  "noisy_norm",
+  "sum",
+  "noisy_sum",
+  "sparse_gradient",
+)
+_TEST_SETS: Mapping[str, _Set] = {
+  "mnist_mlp": test_mnist_mlp_problems,
+  "mnist_mlp_relu": test_mnist_mlp_relu_problems,
+  "mnist_mlp_deeper": test_mnist_mlp_deeper_problems,
+  "mnist_conv": test_mnist_conv_problems,
+  "mnist_conv_orig": test_mnist_conv_orig_problems,
+  "cifar10_conv": test_cifar10_conv_problems,
+}
+EVALUATION_SETS: Mapping[str, _Set] = _TEST_SETS | {
+  name: function
+  for name, function in TRAINING_SETS.items()
+  if name not in _TEST_SETS
 }
 
 
-def select(names: Iterable[str], random_seed: int | None = None) -> list[Entry]:
+def select(
+  sets: Mapping[str, _Set],
+  names: Iterable[str],
+  random_seed: int | None = None,
+  images: ImageSource = ImageSource(),
+  l2_reg_scale: float = 1e-3,
+) -> list[Entry]:
   """Concatenates the sets of given names.
 
+  As in the original, `sparse_gradient` contains perceptrons if
+  `fully_connected_random_2_class` is selected as well.
+
   Args:
-    names: keys of `PROBLEM_SETS`, in the order wanted.
-    random_seed: given to each of the sets. The content of a set thus does not
-      depend on what else is selected.
+    sets: `TRAINING_SETS` or `EVALUATION_SETS`.
+    names: keys of it, in the order wanted.
+    random_seed: fixes generated data.
+    images: where images come from.
+    l2_reg_scale: weight of the L2 term of classifiers of generated data.
 
   Returns:
     The entries of all sets.
 
   Raises:
-    ValueError: there is no name, or no set of that name.
+    ValueError: there is no name, or no set of that name, or no data.
   """
   names = list(names)
-  known = ", ".join(PROBLEM_SETS)
+  known = ", ".join(sets)
   if not names:
     raise ValueError(f"no problem set is selected; choose some of: {known}")
   for name in names:
-    if name not in PROBLEM_SETS:
+    if name not in sets:
       raise ValueError(f"unknown problem set {name!r}; choose some of: {known}")
-  return [
-    entry
-    for name in names
-    for entry in PROBLEM_SETS[name].function(random_seed)
-  ]
-
-
-def _quadratics(*settings: tuple[int, float]) -> list[Entry]:
-  """One quadratic problem for each number of dimensions and noise."""
-  return [
-    (
-      problem_spec.Spec(
-        quadratic.Quadratic, (ndim,), {"noise_stdev": noise_stdev}
-      ),
-      None,
-      None,
-    )
-    for ndim, noise_stdev in settings
-  ]
-
-
-def _softmax_regressions(noise_stdevs: Sequence[float]) -> list[Entry]:
-  """The four linear classification problems, with these noises."""
-  settings = ((10, 2.0, 100), (100, 1.0, 50), (200, 1.5, 20), (256, 1.5, 100))
+  functions = [sets[name] for name in names]
+  if "fully_connected_random_2_class" in names and "sparse_gradient" in names:
+    end = names.index("sparse_gradient") + 1
+    functions.insert(end, sparse_gradient_problems_mlp)
+  arguments = {
+    "random_seed": random_seed,
+    "images": images,
+    "l2_reg_scale": l2_reg_scale,
+  }
   entries = []
-  for (n_features, sep, batch_size), noise_stdev in zip(
-    settings, noise_stdevs, strict=True
-  ):
-    spec = problem_spec.Spec(
-      classifiers.SoftmaxRegression,
-      (n_features, 2),
-      {"noise_stdev": noise_stdev},
-    )
-    dataset = datasets.random(n_features, 1000, sep=sep, random_seed=123)
-    entries.append((spec, dataset, batch_size))
+  for function in functions:
+    accepted = inspect.signature(function).parameters
+    entries += function(**{k: v for k, v in arguments.items() if k in accepted})
   return entries

@@ -14,6 +14,21 @@ from tests.problems.all_problems import (
   parameters_of,
 )
 
+# noisy_parity_class(5, random_seed=123)
+_PARITY = (
+  np.array(
+    [
+      [0, 1, 0, 0, 0],
+      [0, 0, 1, 1, 0],
+      [1, 1, 0, 1, 0],
+      [1, 0, 1, 1, 0],
+      [0, 0, 1, 1, 1],
+    ],
+    np.float32,
+  ),
+  np.array([1, 0, 1, 1, 1], np.int32),
+)
+
 
 class TestCheckValues:
   """Numbers computed with the original code."""
@@ -61,18 +76,22 @@ class TestCheckValues:
       if activation is tf.nn.sigmoid:
         np.testing.assert_allclose(norms(gradients), expected_norms, rtol=1e-5)
 
+  @pytest.mark.parametrize("variant", ["training", "evaluation"])
   @pytest.mark.parametrize(
-    ("hidden_sizes", "activation", "expected"),
+    ("hidden_sizes", "activation", "expected", "expected_at_start", "count"),
     [
-      ((20,), tf.nn.sigmoid, 2.305851),
-      ((20,), tf.nn.relu, 2.373836),
-      ((20, 20), tf.nn.sigmoid, 2.3718114),
+      ((20,), tf.nn.sigmoid, 2.305851, 2.3071444, 15910),
+      ((20,), tf.nn.relu, 2.373836, 2.3030589, 15910),
+      ((20, 20), tf.nn.sigmoid, 2.3718114, 2.303769, 16330),
     ],
   )
-  def test_ten_classes(self, hidden_sizes, activation, expected):
+  def test_ten_classes(
+    self, hidden_sizes, activation, expected, expected_at_start, count, variant
+  ):
     problem = pg.FullyConnected(
-      784, 10, hidden_sizes, activation=activation, l2_reg_scale=0
+      784, 10, hidden_sizes, activation=activation, variant=variant
     )
+    assert problem.num_params == count
     random_state = np.random.RandomState(0)
     parameters = [
       (0.1 * random_state.randn(*shape)).astype(np.float32)
@@ -87,6 +106,149 @@ class TestCheckValues:
     if (hidden_sizes, activation) == ((20,), tf.nn.sigmoid):
       expected_norms = [0.09063035, 0.00499126, 0.14960517, 0.06235167]
       np.testing.assert_allclose(norms(gradients), expected_norms, rtol=1e-5)
+
+    def at_start():
+      initial = problem.init_variables(6)
+      return problem.objective(initial, data, labels), initial[0][0, 0]
+
+    value, first = evaluate(at_start)
+    np.testing.assert_allclose(first, 0.00657514, rtol=1e-5)
+    np.testing.assert_allclose(value, expected_at_start, rtol=1e-5)
+
+  @pytest.mark.parametrize(
+    "build", [pg.SparseSoftmaxRegression, pg.OneHotSparseSoftmaxRegression]
+  )
+  def test_sparse_softmax_regression(self, build):
+    problem = build(5, 2)
+    assert problem.param_shapes == [(2, 5), (5, 2), (2,)]
+    random_state = np.random.RandomState(0)
+    parameters = [
+      random_state.randn(*shape).astype(np.float32)
+      for shape in problem.param_shapes
+    ]
+    value, _ = objective_and_gradients(problem, parameters, *_PARITY)
+    np.testing.assert_allclose(value, 2.6500444, rtol=1e-5)
+
+
+class TestSparseSoftmaxRegression:
+  def test_gradients_of_rows(self):
+    """Without regularisation they are sparse, with the values of the others."""
+    sparse, one_hot = (
+      build(5, 3, variant="evaluation", random_seed=1, noise_stdev=noise)
+      for build, noise in (
+        (pg.SparseSoftmaxRegression, 0.5),
+        (pg.OneHotSparseSoftmaxRegression, 0.0),
+      )
+    )
+    parameters = [10 * p for p in parameters_of(one_hot)]
+    draws = [d[1] for d in sparse.draws(2, np.random.default_rng(1))]
+    data, _ = _PARITY
+    labels = np.array([0, 1, 2, 1, 0], np.int32)
+
+    def build():
+      tensors = [tf.constant(p) for p in parameters]
+      value = sparse.objective(tensors, data, labels)
+      exact = tf.gradients(value, tensors)
+      noisy = sparse.gradients(value, tensors, draws)
+      assert isinstance(exact[0], tf.IndexedSlices)
+      assert isinstance(noisy[0], tf.IndexedSlices)
+      assert not any(isinstance(g, tf.IndexedSlices) for g in noisy[1:])
+      return (
+        value,
+        noisy[0].indices,
+        noisy[0].values - exact[0].values,
+        noisy[1] - exact[1],
+        [tf.convert_to_tensor(g) for g in exact],
+      )
+
+    value, indices, row_noise, noise, gradients = evaluate(build)
+    assert indices.tolist() == data.ravel().astype(int).tolist()
+    np.testing.assert_allclose(row_noise, 0.5 * draws[0][indices], atol=1e-6)
+    np.testing.assert_allclose(noise, 0.5 * draws[1], atol=1e-6)
+    expected = objective_and_gradients(one_hot, parameters, data, labels)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    for gradient, reference in zip(gradients, expected[1], strict=True):
+      assert np.linalg.norm(reference) > 0
+      np.testing.assert_allclose(gradient, reference, rtol=1e-5, atol=1e-6)
+
+  def test_unregularised_in_a_compiled_loop(self):
+    """Sparse gradients have second derivatives there, too."""
+
+    def trained(problem):
+      def descend(*initial):
+        def body(step, *parameters):
+          objective = problem.objective(parameters, *_PARITY)
+          gradients = problem.gradients(objective, parameters)
+          return step + 1, *(
+            p - tf.convert_to_tensor(g)
+            for p, g in zip(parameters, gradients, strict=True)
+          )
+
+        _, *last = tf.while_loop(
+          lambda step, *_: step < 3,
+          body,
+          (tf.constant(0), *initial),
+          maximum_iterations=3,
+        )
+        objective = problem.objective(last, *_PARITY)
+        return tf.gradients(objective, list(initial))
+
+      initial = [tf.constant(p) for p in parameters_of(problem)]
+      return tf.function(descend, jit_compile=True)(*initial)
+
+    pairs = zip(
+      trained(pg.SparseSoftmaxRegression(5, 2, l2_reg_scale=0.0)),
+      trained(pg.OneHotSparseSoftmaxRegression(5, 2, l2_reg_scale=0.0)),
+      strict=True,
+    )
+    for value, reference in pairs:
+      assert np.linalg.norm(reference) > 0
+      np.testing.assert_allclose(value, reference, rtol=1e-4, atol=1e-6)
+
+
+class TestVariants:
+  @pytest.mark.parametrize(
+    "build",
+    [
+      lambda **k: pg.SoftmaxRegression(4, 3, **k),
+      lambda **k: pg.SparseSoftmaxRegression(4, 3, **k),
+      lambda **k: pg.OneHotSparseSoftmaxRegression(4, 3, **k),
+      lambda **k: pg.FullyConnected(4, 3, **k),
+      lambda **k: pg.ConvNet((1, 4, 4), 3, [(3, 3, 2)], **k),
+    ],
+  )
+  def test_regularisation(self, build):
+    assert build().l2_reg_scale == 1e-3
+    assert build(variant="original").l2_reg_scale == 1e-3
+    assert build(variant="training").l2_reg_scale == 0
+    assert build(variant="evaluation").l2_reg_scale == 0
+    assert build(variant="evaluation", l2_reg_scale=0.5).l2_reg_scale == 0.5
+    with pytest.raises(
+      ValueError,
+      match="variant must be one of original, training, evaluation, got 'test'",
+    ):
+      build(variant="test")
+
+  @pytest.mark.parametrize(
+    ("build", "variant", "scales"),
+    [
+      (pg.SoftmaxRegression, "original", (0.06, 0.12)),
+      (pg.SoftmaxRegression, "evaluation", (0.06, 0.12)),
+      (pg.SoftmaxRegression, "training", (0.0006, 0.0012)),
+      (pg.FullyConnected, "evaluation", (0.01,) * 6),
+      (pg.FullyConnected, "training", (0.01,) * 6),
+    ],
+  )
+  def test_initial_scale(self, build, variant, scales):
+    """The scales are 1.2 / sqrt(400) and 1.2 / sqrt(100), or constant."""
+    problem = build(400, 100, variant=variant)
+    for parameters in (
+      parameters_of(problem),
+      evaluate(lambda: problem.init_tensors()),
+    ):
+      for parameter, scale in zip(parameters, scales, strict=True):
+        np.testing.assert_allclose(parameter.std(), scale, rtol=0.4)
+      np.testing.assert_allclose(parameters[0].std(), scales[0], rtol=0.03)
 
 
 class TestClassifiers:

@@ -6,25 +6,94 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from learned_optimizer import program_flags
+from learned_optimizer.problems import named_problems, problem_sets
 from learned_optimizer.problems import problem_generator as pg
-from learned_optimizer.problems import problem_sets
+from learned_optimizer.problems.datasets import ImageSource
 from learned_optimizer.problems.problem_spec import Spec
 
-SIZES = {
+DIGITS = ImageSource(embedded_digits=True)
+
+# Numbers of problems.
+TRAINING_SIZES = {
+  "sparse_softmax": 1,
+  "mnist_conv": 1,
+  "cifar10_conv": 1,
+  "mnist_mlp": 1,
+  "one_hot_sparse_softmax": 1,
   "quadratic": 4,
   "noisy_quadratic": 4,
   "large_quadratic": 3,
+  "bowl": 4,
+  "noisy_bowl": 4,
   "softmax_2_class": 4,
   "noisy_softmax_2_class": 4,
+  "optimization_test": 9,
+  "noisy_optimization_test": 9,
   "fully_connected_random_2_class": 12,
+  "matmul": 10,
+  "log_objective": 6,
+  "rescale": 9,
+  "norm": 3,
+  "noisy_norm": 3,
+  "sum": 6,
+  "noisy_sum": 2,
+  "sparse_gradient": 6,
+  "min_max_well": 5,
+  "sum_of_quadratics": 10,
+  "projection_quadratic": 10,
+  "outward_snake": 10,
+  "dependency_chain": 10,
+  "lasso": 1,
+  "rastrigin": 1,
   "digits_mlp": 1,
 }
+TEST_SETS = [
+  "mnist_mlp",
+  "mnist_mlp_relu",
+  "mnist_mlp_deeper",
+  "mnist_conv",
+  "mnist_conv_orig",
+  "cifar10_conv",
+]
+# Parameters of each problem, where the specification of a set gives them.
+NUM_PARAMETERS = {
+  "quadratic": [20, 25, 50, 100],
+  "noisy_quadratic": [20, 25, 50, 100],
+  "large_quadratic": [784, 1024, 2048],
+  "bowl": [2] * 4,
+  "softmax_2_class": [22, 202, 402, 514],
+  "optimization_test": [2] * 9,
+  "fully_connected_random_2_class": [
+    *(129, 175, 94, 123, 98, 121, 2530, 379, 282, 434, 386, 2498),
+  ],
+  "matmul": [
+    *(2 * 4 * k for k in range(5, 9)),
+    *(2 * 9 * k for k in range(19, 25)),
+  ],
+  "rescale": [18, 18, 18, 18, 18, 20, 25, 50, 100],
+  "norm": [27, 25, 22],
+  "noisy_norm": [19, 26, 23],
+  "sum": [60, 45, 18, 36, 14, 6],
+  "noisy_sum": [60, 36],
+  "min_max_well": [20, 12, 56, 64, 13],
+  "dependency_chain": [21, 13, 57, 65, 14, 21, 13, 57, 65, 14],
+  "outward_snake": [20, 12, 56, 64, 13, 20, 12, 56, 64, 13],
+  "mnist_conv": [64418],
+  "cifar10_conv": [170714],
+  "mnist_mlp": [15910],
+  "digits_mlp": [1510],
+}
+TEST_NUM_PARAMETERS = [15910, 15910, 16330, 18122, 64402, 13610]
 
 
-def parameter_counts(entries):
+def select(names, random_seed=1, sets=problem_sets.TRAINING_SETS):
+  return problem_sets.select(sets, names, random_seed, DIGITS)
+
+
+def sizes_of_data(entries):
   return [
-    sum(math.prod(shape) for shape in spec.build().param_shapes)
-    for spec, _, _ in entries
+    (*e.dataset.data.shape[::-1], e.batch_size) for e in entries if e.dataset
   ]
 
 
@@ -59,116 +128,190 @@ class TestSpec:
 
 
 class TestSets:
-  @pytest.mark.parametrize("name", SIZES)
-  def test_entries(self, name):
-    entries = problem_sets.PROBLEM_SETS[name].function(random_seed=3)
-    assert len(entries) == SIZES[name]
-    for spec, dataset, batch_size in entries:
-      problem = spec.build(random_seed=5)
-      if dataset is None:
-        assert batch_size is None
-        data, labels = None, None
+  def test_names(self):
+    assert list(problem_sets.TRAINING_SETS) == list(TRAINING_SIZES)
+    assert list(problem_sets.EVALUATION_SETS)[:6] == TEST_SETS
+    named = {*problem_sets.TRAINING_SETS, *problem_sets.EVALUATION_SETS}
+    unknown = set(program_flags.PROBLEM_SET_NAMES) - named
+    assert named < set(program_flags.PROBLEM_SET_NAMES)
+    assert unknown == {
+      *("mnist_conv_wider", "mnist_conv_4layers", "cifar10_conv_4layers"),
+      "vgg16",
+    }
+
+  @pytest.mark.parametrize("name", TRAINING_SIZES)
+  def test_number_of_problems(self, name):
+    entries = select([name])
+    assert len(entries) == TRAINING_SIZES[name]
+    problems = [entry.spec.build(random_seed=5) for entry in entries]
+    if name in NUM_PARAMETERS:
+      assert [p.num_params for p in problems] == NUM_PARAMETERS[name]
+    for entry in entries:
+      if entry.dataset is None:
+        assert entry.batch_size is None
       else:
-        assert dataset.data.dtype == np.float32
-        assert dataset.labels.dtype == np.int32
-        (rows,) = dataset.batch_indices(1, batch_size, np.random.default_rng(1))
-        assert len(rows) == batch_size
-        data, labels = dataset.data[rows], dataset.labels[rows]
-      with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        parameters = problem.init_tensors(seed=6)
-        objective = problem.objective(parameters, data, labels)
-        gradients = problem.gradients(objective, parameters)
-        values = session.run([objective, *gradients])
-      assert values[0] > 0
-      assert all(np.isfinite(value).all() for value in values)
+        assert entry.dataset.data.dtype == np.float32
+        assert entry.dataset.labels.dtype == np.int32
+        assert entry.dataset.size == len(entry.dataset.labels)
 
-  def test_quadratics(self):
-    sets = problem_sets
-    assert parameter_counts(sets.quadratic_problems()) == [20, 25, 50, 100]
-    assert parameter_counts(sets.quadratic_problems_large()) == [
-      784,
-      1024,
-      2048,
+  def test_default_corpus(self):
+    entries = select(problem_sets.DEFAULT_SETS)
+    assert len(entries) == 101
+    perceptrons = [
+      e.spec.args[0].callable
+      for e in entries
+      if e.spec.callable is pg.SparseProblem and e.dataset
     ]
-    noisy = [s.build() for s, _, _ in sets.quadratic_problems_noisy()]
-    assert [p.param_shapes[0][0] for p in noisy] == [20, 25, 50, 100]
-    assert [p.noise_stdev for p in noisy] == [0.5, 0, 1, 2]
-    for entries in sets.quadratic_problems(), sets.quadratic_problems_large():
-      assert all(s.build().noise_stdev == 0 for s, _, _ in entries)
+    assert perceptrons == [pg.FullyConnected] * 3
+    # They follow the other problems with sparse gradients, which come last.
+    assert [e.spec.callable for e in entries[-9:]] == [pg.SparseProblem] * 9
 
-  @pytest.mark.parametrize(
-    ("function", "noise"),
-    [
-      (problem_sets.softmax_2_class_problems, [0, 0, 0, 0]),
-      (problem_sets.softmax_2_class_problems_noisy, [0.5, 0.1, 0.1, 0.5]),
-    ],
-  )
-  def test_softmax(self, function, noise):
-    entries = function()
-    problems = [spec.build() for spec, _, _ in entries]
-    assert [p.noise_stdev for p in problems] == noise
-    assert [p.l2_reg_scale for p in problems] == [1e-3] * 4
-    assert [batch_size for _, _, batch_size in entries] == [100, 50, 20, 100]
-    shapes = [dataset.data.shape for _, dataset, _ in entries]
-    assert shapes == [(1000, f) for f in (10, 100, 200, 256)]
-    sums = [dataset.labels.sum() for _, dataset, _ in entries]
+  def test_test_sets(self):
+    entries = select(TEST_SETS, sets=problem_sets.EVALUATION_SETS)
+    counts = [e.spec.build().num_params for e in entries]
+    assert counts == TEST_NUM_PARAMETERS
+    assert [e.batch_size for e in entries] == [128, 128, 128, 128, 64, 128]
+    assert {e.dataset.size for e in entries} == {359}
+
+  def test_images_for_training(self):
+    names = ["mnist_conv", "cifar10_conv", "mnist_mlp"]
+    entries = select(names)
+    assert [e.batch_size for e in entries] == [64, 64, 128]
+    shapes = [e.dataset.data.shape for e in entries]
+    assert shapes == [(1438, 28, 28, 1), (1438, 32, 32, 3), (1438, 28, 28, 1)]
+
+  def test_noise(self):
+    def noises(name):
+      return [e.spec.build().noise_stdev for e in select([name])]
+
+    assert noises("noisy_quadratic") == [0.5, 0, 1, 2]
+    assert noises("noisy_bowl") == [0.1] * 4
+    assert noises("noisy_softmax_2_class") == [0.5, 0.1, 0.1, 0.5]
+    assert noises("noisy_optimization_test") == [1] * 9
+    assert noises("noisy_norm") == [0.1] * 3
+    for name in (
+      *("quadratic", "bowl", "softmax_2_class", "optimization_test", "norm"),
+      # A sum ignores the noise of what it sums.
+      "noisy_sum",
+    ):
+      assert set(noises(name)) == {0}
+
+  def test_softmax_data(self):
+    entries = select(["softmax_2_class"])
+    assert sizes_of_data(entries) == [
+      *((10, 1000, 100), (100, 1000, 50), (200, 1000, 20), (256, 1000, 100)),
+    ]
+    sums = [entry.dataset.labels.sum() for entry in entries]
     assert sums == [500, 501, 502, 497]
 
-  def test_fully_connected(self):
-    entries = problem_sets.fully_connected_random_2_class_problems(1)
-    assert parameter_counts(entries) == [
-      *(129, 175, 94, 123, 98, 121),
-      *(2530, 379, 282, 434, 386, 2498),
+  def test_parity_data(self):
+    (entry,) = select(["sparse_softmax"])
+    assert sizes_of_data([entry]) == [(5, 5, 23)]
+    assert entry.dataset.labels.tolist() == [1, 0, 1, 1, 1]
+
+  def test_data_of_functions(self):
+    binary = [
+      *((20, 1000, 100), (12, 200, 10), (56, 5000, 100), (64, 1000, 50)),
+      *((13, 10000, 50), (20, 1000, 128), (12, 300, 16), (56, 5000, 128)),
+      *((64, 1000, 64), (13, 10000, 32)),
     ]
-    assert [batch_size for _, _, batch_size in entries] == [
-      *(10, 200, 100, 64, 128, 16),
-      *(10, 200, 100, 64, 128, 16),
-    ]
-    repeated = problem_sets.fully_connected_random_2_class_problems(1)
-    other = problem_sets.fully_connected_random_2_class_problems(2)
-    fresh = problem_sets.fully_connected_random_2_class_problems()
+    symmetric = list(binary)
+    symmetric[1], symmetric[6] = (12, 100, 10), (12, 100, 16)
+    assert sizes_of_data(select(["dependency_chain"])) == binary
+    assert sizes_of_data(select(["outward_snake"])) == binary
+    assert sizes_of_data(select(["sum_of_quadratics"])) == symmetric
+    assert sizes_of_data(select(["projection_quadratic"])) == symmetric
+
+  @pytest.mark.parametrize(
+    "name", ["fully_connected_random_2_class", "outward_snake"]
+  )
+  def test_seed_fixes_generated_data(self, name):
+    entries, repeated = select([name], 1), select(["bowl", name], 1)[4:]
     for (_, first, _), (_, second, _) in zip(entries, repeated, strict=True):
       np.testing.assert_array_equal(first.data, second.data)
       np.testing.assert_array_equal(first.labels, second.labels)
-    for different in other, fresh:
+    for different in select([name], 2), select([name], None):
       for (_, first, _), (_, second, _) in zip(entries, different, strict=True):
         assert not np.array_equal(first.data, second.data)
-    first_values = {dataset.data[0, 0] for _, dataset, _ in entries}
-    assert len(first_values) == len(entries)
+    sums = {float(entry.dataset.data.sum()) for entry in entries}
+    assert len(sums) == len(entries)
 
-  def test_digits_mlp(self):
-    ((spec, dataset, batch_size),) = problem_sets.digits_mlp_problems()
-    problem = spec.build()
-    assert problem.param_shapes == [(64, 20), (20,), (20, 10), (10,)]
-    assert problem.activation is tf.nn.sigmoid
-    assert problem.l2_reg_scale == 0
-    assert (dataset.size, batch_size) == (1438, 128)
+  def test_l2_reg_scale(self):
+    names = ["softmax_2_class", "fully_connected_random_2_class"]
+    entries = problem_sets.select(
+      problem_sets.TRAINING_SETS,
+      [*names, "sparse_gradient", "digits_mlp"],
+      l2_reg_scale=0.25,
+    )
+    specs = [e.spec for e in entries if e.dataset]
+    specs = [s.args[0] if s.callable is pg.SparseProblem else s for s in specs]
+    scales = [spec.build().l2_reg_scale for spec in specs]
+    assert scales == [0.25] * (4 + 12 + 3) + [0]
+
+  def test_adapted_rosenbrock(self):
+    (local,) = problem_sets.adapter_rosenbrock_local()
+    (worker,) = problem_sets.adapter_rosenbrock_worker()
+    assert worker.spec.kwargs == {"device": "/job:worker"}
+    for entry in local, worker:
+      assert entry.spec.build().num_params == 2
+
+  def test_rows_of_the_sums(self):
+    sums = [e.spec.build(1) for e in problem_sets.sum_problems()]
+    shapes = [[math.prod(s) for s in problem.param_shapes] for problem in sums]
+    assert shapes[0] == [11, 3, 9, 7, 5, 13, 12]
+    assert shapes[1] == [18, 25, 2]
+    assert shapes[3] == [2] * 9 + [5, 13]
+
+
+class TestNamedProblems:
+  def test_problems(self):
+    problems = named_problems.test_problems(3, DIGITS)
+    names = [problem.name for problem in problems]
+    assert names == [
+      *("quad_problem", "quad_problem_noise", "rosenbrock"),
+      *("rosenbrock_noise", "softmax", "softmax_noise", "mlp_small"),
+      *("mlp_large", "mlp_mnist_sigmoid", "mlp_mnist_relu"),
+      *("convnet_mnist_sigmoid", "convnet_mnist_relu"),
+    ]
+    for entry in problems:
+      problem = entry.spec.build()
+      with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        if isinstance(entry.init, list):
+          parameters = problem.init_fixed_variables(entry.init)
+        else:
+          parameters = problem.init_variables(entry.init)
+        data = labels = None
+        if entry.dataset is not None:
+          data, labels = (x[: entry.batch_size] for x in entry.dataset)
+        objective = problem.objective(parameters, data, labels)
+        session.run(tf.compat.v1.global_variables_initializer())
+        value = session.run(objective)
+      assert np.isfinite(value)
+      if entry.name == "quad_problem":
+        np.testing.assert_allclose(value, 172.46321, rtol=1e-5)
 
 
 class TestSelection:
-  def test_registry(self):
-    sets = problem_sets.PROBLEM_SETS
-    assert list(sets) == list(SIZES)
-    assert [name for name, entry in sets.items() if not entry.default] == [
-      "quadratic",
-      "digits_mlp",
-    ]
-
   def test_select(self):
     names = ["fully_connected_random_2_class", "quadratic"]
-    entries = problem_sets.select(names, random_seed=3)
+    entries = select(names, 3)
     assert len(entries) == 12 + 4
-    assert entries[0][0].callable is pg.FullyConnected
-    assert entries[-1][0] == problem_sets.quadratic_problems()[-1][0]
-    alone = problem_sets.fully_connected_random_2_class_problems(3)
-    np.testing.assert_array_equal(entries[5][1].data, alone[5][1].data)
+    assert entries[0].spec.callable is pg.FullyConnected
+    assert entries[-1] == problem_sets.quadratic_problems()[-1]
 
   def test_bad_selection(self):
     with pytest.raises(
       ValueError, match=r"unknown problem set 'bowls'.*quadratic, noisy_quad"
     ):
-      problem_sets.select(["quadratic", "bowls"])
+      select(["quadratic", "bowls"])
     with pytest.raises(
       ValueError, match=r"no problem set is selected.*quadratic, noisy_quad"
     ):
-      problem_sets.select([])
+      select([])
+
+  def test_images_that_are_not_there(self, tmp_path):
+    source = ImageSource(data_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="--data_dir"):
+      problem_sets.select(
+        problem_sets.TRAINING_SETS, ["mnist_mlp"], images=source
+      )

@@ -1,0 +1,378 @@
+"""Convolutional networks: that of the original and those of L2O-Scale."""
+
+import abc
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from learned_optimizer import generators
+from learned_optimizer.problems import convolution, problem, softmax_classifier
+
+# Batch normalisation that is never trained, with an epsilon of 1e-3: it divides
+# by the square root of its initial variance, 1, plus epsilon.
+_NORMALISATION = 1 / math.sqrt(1.001)
+
+
+class _ConvolutionalClassifier(softmax_classifier.SoftmaxClassifier):
+  """Convolutions, then one affine layer; parameters start at N(0, 0.01**2)."""
+
+  def __init__(
+    self,
+    image_shape: tuple[int, ...],
+    n_classes: int,
+    filters: Sequence[tuple[int, ...]],
+    affine_size: int,
+    activation: softmax_classifier.Activation,
+    random_seed: generators.Seed,
+    noise_stdev: float,
+    *,
+    biases: bool,
+    variant: str,
+    l2_reg_scale: float | None = None,
+  ) -> None:
+    """Initialises the problem.
+
+    Args:
+      image_shape: channels, height and width of an image.
+      n_classes: number of classes, at least 2.
+      filters: height, width and output channels of each convolution.
+      affine_size: number of features of the last layer.
+      activation: function applied to the output of every convolution.
+      random_seed: see base class.
+      noise_stdev: see base class.
+      biases: whether convolutions have biases.
+      variant: see base class.
+      l2_reg_scale: see base class.
+
+    Raises:
+      ValueError: an argument that cannot be used.
+    """
+    softmax_classifier.check_n_classes(n_classes)
+    param_shapes = []
+    channels = image_shape[0]
+    for height, width, outputs in filters:
+      param_shapes.append((height, width, channels, outputs))
+      if biases:
+        param_shapes.append((outputs,))
+      channels = outputs
+    super().__init__(
+      [*param_shapes, (affine_size, n_classes), (n_classes,)],
+      random_seed,
+      noise_stdev,
+      l2_reg_scale=l2_reg_scale,
+      variant=variant,
+    )
+    self.image_shape = image_shape
+    self.activation = activation
+
+  def _draw_parameters(self, generator: generators.Generator) -> list[Any]:
+    return [generator.normal(0.0, 0.01, shape) for shape in self.param_shapes]
+
+  def inference(
+    self, parameters: Sequence[tf.Tensor], data: problem.Array
+  ) -> tf.Tensor:
+    """Computes the logits.
+
+    Args:
+      parameters: see base class.
+      data: images, [batch, height, width, channels].
+
+    Returns:
+      A tensor [batch, n_classes] of the dtype of the parameters.
+
+    Raises:
+      ValueError: the images have another shape.
+    """
+    *convolutions, w, b = parameters
+    channels, height, width = self.image_shape
+    data = tf.convert_to_tensor(data)
+    shape = tf.TensorShape([None, height, width, channels])
+    if not data.shape.is_compatible_with(shape):
+      raise ValueError(f"data must have shape {shape}, got {data.shape}")
+    images = tf.cast(tf.ensure_shape(data, shape), w.dtype)
+    features = self._convolve(convolutions, images)
+    return tf.matmul(tf.reshape(features, [-1, w.shape[0]]), w) + b
+
+  @abc.abstractmethod
+  def _convolve(
+    self, parameters: Sequence[tf.Tensor], images: tf.Tensor
+  ) -> tf.Tensor:
+    """Computes [batch, height, width, channels] features of such images."""
+
+
+class ConvNet(_ConvolutionalClassifier):
+  """Convolutions of stride 1 without biases, then linear logits.
+
+  The network of the original code; the evaluation code of L2O-Scale calls it
+  `ConvNetOrig`. Images keep their size. Parameters start at N(0, 0.01**2).
+  """
+
+  def __init__(
+    self,
+    image_shape: Sequence[int],
+    n_classes: int,
+    filter_list: Sequence[Sequence[int]],
+    activation: softmax_classifier.Activation = tf.nn.relu,
+    random_seed: generators.Seed = None,
+    noise_stdev: float = 0,
+    l2_reg_scale: float | None = None,
+    *,
+    variant: str = "original",
+  ) -> None:
+    """Initialises the problem with one kernel for each convolution, W and b.
+
+    Args:
+      image_shape: channels, height and width of an image.
+      n_classes: number of classes, at least 2.
+      filter_list: height, width and output channels of each convolution.
+      activation: function applied to the output of every convolution.
+      random_seed: see base class.
+      noise_stdev: standard deviation of the noise added to gradients.
+      l2_reg_scale: see base class.
+      variant: see base class.
+
+    Raises:
+      ValueError: an argument that cannot be used.
+    """
+    image_shape = _checked_image_shape(image_shape)
+    filters = _checked_filters(filter_list, (3,))
+    super().__init__(
+      image_shape,
+      n_classes,
+      filters,
+      math.prod(image_shape[1:]) * filters[-1][2],
+      activation,
+      random_seed,
+      noise_stdev,
+      biases=False,
+      variant=variant,
+      l2_reg_scale=l2_reg_scale,
+    )
+
+  def _convolve(
+    self, parameters: Sequence[tf.Tensor], images: tf.Tensor
+  ) -> tf.Tensor:
+    features = images
+    for kernel in parameters:
+      features = self.activation(
+        convolution.convolution(features, kernel, keep_size=True)
+      )
+    return features
+
+
+ConvNetOrig = ConvNet
+
+
+class TrainingConvNet(_ConvolutionalClassifier):
+  """`ConvNet` of the meta-training code of L2O-Scale: with biases.
+
+  Images keep their size. As there, the activation is also applied to the
+  logits: with the default one no logit is negative, and a logit of 0 has no
+  gradient. There is no regularisation. Parameters start at N(0, 0.01**2).
+  """
+
+  def __init__(
+    self,
+    image_shape: Sequence[int],
+    n_classes: int,
+    filter_list: Sequence[Sequence[int]],
+    activation: softmax_classifier.Activation = tf.nn.relu,
+    random_seed: generators.Seed = None,
+    noise_stdev: float = 0,
+  ) -> None:
+    """Initialises the problem with a kernel and a bias for each layer.
+
+    Args:
+      image_shape: channels, height and width of an image.
+      n_classes: number of classes, at least 2.
+      filter_list: height, width and output channels of each convolution.
+      activation: function applied to the output of every layer.
+      random_seed: see base class.
+      noise_stdev: standard deviation of the noise added to gradients.
+
+    Raises:
+      ValueError: an argument that cannot be used.
+    """
+    image_shape = _checked_image_shape(image_shape)
+    filters = _checked_filters(filter_list, (3,))
+    super().__init__(
+      image_shape,
+      n_classes,
+      filters,
+      math.prod(image_shape[1:]) * filters[-1][2],
+      activation,
+      random_seed,
+      noise_stdev,
+      biases=True,
+      variant="training",
+    )
+
+  def inference(
+    self, parameters: Sequence[tf.Tensor], data: problem.Array
+  ) -> tf.Tensor:
+    """See base class."""
+    return self.activation(super().inference(parameters, data))
+
+  def _convolve(
+    self, parameters: Sequence[tf.Tensor], images: tf.Tensor
+  ) -> tf.Tensor:
+    features = images
+    for kernel, bias in zip(parameters[::2], parameters[1::2], strict=True):
+      features = self.activation(
+        convolution.convolution(features, kernel, keep_size=True) + bias
+      )
+    return features
+
+
+class EvaluationConvNet(_ConvolutionalClassifier):
+  """`ConvNet` of the evaluation code of L2O-Scale: with strides and pooling.
+
+  A layer is a convolution within the image, a bias, batch normalisation with
+  its initial statistics (a constant factor of 1 / sqrt(1.001)), the activation,
+  and the maxima of squares of 2 x 2. As there, the activation is also applied
+  to the logits. There is no regularisation. Parameters start at N(0, 0.01**2).
+  The batch may have any size; it was 128 there.
+  """
+
+  def __init__(
+    self,
+    image_shape: Sequence[int],
+    n_classes: int,
+    filter_list: Sequence[Sequence[int]],
+    activation: softmax_classifier.Activation = tf.nn.relu,
+    random_seed: generators.Seed = None,
+    noise_stdev: float = 0,
+    affine_size: int = 512,
+    mode: str = "test",
+  ) -> None:
+    """Initialises the problem with a kernel and a bias for each layer.
+
+    Args:
+      image_shape: channels, height and width of an image.
+      n_classes: number of classes, at least 2.
+      filter_list: height, width, output channels and, if wanted, the stride of
+        each convolution. All convolutions have the stride of the first one, as
+        in L2O-Scale; without one it is 1.
+      activation: function applied to the output of every layer.
+      random_seed: see base class.
+      noise_stdev: standard deviation of the noise added to gradients.
+      affine_size: number of features of the last layer, which follows from the
+        other arguments.
+      mode: "test". Statistics of batches ("train") were never used.
+
+    Raises:
+      ValueError: an argument that cannot be used.
+    """
+    if mode != "test":
+      raise ValueError(
+        "mode must be 'test', batch normalisation with its initial statistics, "
+        f"got {mode!r}"
+      )
+    image_shape = _checked_image_shape(image_shape)
+    filters = _checked_filters(filter_list, (3, 4))
+    stride = filters[0][3] if len(filters[0]) == 4 else 1
+    size = image_shape[1:]
+    for index, kernel in enumerate(filters):
+      before = size
+      size = tuple(
+        ((pixels - extent) // stride + 1) // 2
+        for pixels, extent in zip(size, kernel[:2], strict=True)
+      )
+      if min(size) < 1:
+        raise ValueError(
+          f"filter_list[{index}] must leave at least 2 x 2 pixels for pooling, "
+          f"got {kernel} with stride {stride} on {before[0]} x {before[1]}"
+        )
+    expected = math.prod(size) * filters[-1][2]
+    if affine_size != expected:
+      raise ValueError(
+        f"affine_size must be {expected} for this image_shape and filter_list, "
+        f"got {affine_size!r}"
+      )
+    super().__init__(
+      image_shape,
+      n_classes,
+      [kernel[:3] for kernel in filters],
+      affine_size,
+      activation,
+      random_seed,
+      noise_stdev,
+      biases=True,
+      variant="evaluation",
+    )
+    self.stride = stride
+
+  def inference(
+    self, parameters: Sequence[tf.Tensor], data: problem.Array
+  ) -> tf.Tensor:
+    """See base class."""
+    return self.activation(super().inference(parameters, data))
+
+  def _convolve(
+    self, parameters: Sequence[tf.Tensor], images: tf.Tensor
+  ) -> tf.Tensor:
+    features = images
+    for kernel, bias in zip(parameters[::2], parameters[1::2], strict=True):
+      features = convolution.convolution(features, kernel, self.stride) + bias
+      features = _max_pool(self.activation(features * _NORMALISATION))
+    return features
+
+
+def _max_pool(images: tf.Tensor) -> tf.Tensor:
+  """Takes the maxima of squares of 2 x 2; an odd last row or column is dropped.
+
+  The second derivative of `tf.nn.max_pool2d` is inexact under XLA, which finds
+  the maxima from rounded values.
+
+  Args:
+    images: a tensor [batch, height, width, channels].
+
+  Returns:
+    A tensor [batch, height // 2, width // 2, channels].
+  """
+  _, height, width, channels = images.shape
+  height, width = height // 2, width // 2
+  squares = tf.reshape(
+    images[:, : 2 * height, : 2 * width],
+    [-1, height, 2, width, 2, channels],
+  )
+  return tf.reduce_max(squares, [2, 4])
+
+
+def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, ...]:
+  """Returns the shape as a tuple, or raises ValueError."""
+  image_shape = tuple(image_shape)
+  if len(image_shape) != 3:
+    raise ValueError(
+      f"image_shape must be (channels, height, width), got {image_shape}"
+    )
+  for index, size in enumerate(image_shape):
+    problem.check_positive(**{f"image_shape[{index}]": size})
+  return image_shape
+
+
+def _checked_filters(
+  filter_list: Sequence[Sequence[int]], lengths: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+  """Returns the filters as tuples, or raises ValueError.
+
+  Args:
+    filter_list: tuples of positive integers.
+    lengths: numbers of entries that a tuple may have.
+  """
+  filters = [tuple(entries) for entries in filter_list]
+  if not filters:
+    raise ValueError("filter_list must have at least one filter, got none")
+  for index, entries in enumerate(filters):
+    if len(entries) not in lengths:
+      accepted = "(height, width, channels)"
+      if 4 in lengths:
+        accepted += " or (height, width, channels, stride)"
+      raise ValueError(
+        f"filter_list[{index}] must be {accepted}, got {entries}"
+      )
+    for position, size in enumerate(entries):
+      problem.check_positive(**{f"filter_list[{index}][{position}]": size})
+  return filters

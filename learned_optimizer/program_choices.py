@@ -1,0 +1,134 @@
+"""What the flags of metarun and metatest stand for."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from learned_optimizer import caller
+from learned_optimizer.program_flags import (
+  OPTIMIZER_NUMBERS,
+  OPTIMIZER_SWITCHES,
+  OTHER_OPTIMIZER_SETTINGS,
+  PROBLEM_SET_NAMES,
+)
+
+
+def integers(values: Sequence[str]) -> list[int]:
+  """The value of a list flag of integers."""
+  return [int(value) for value in values]
+
+
+def run_folder(values: flags.FlagValues) -> pathlib.Path:
+  """The folder of the run that the flags describe.
+
+  Relative paths count from the caller's directory.
+  """
+  name = "_".join(
+    str(part)
+    for part in (
+      values.optimizer,
+      values.cell_cls,
+      values.cell_size,
+      values.num_cells,
+    )
+  )
+  return pathlib.Path(caller.caller_path(values.train_dir)) / name
+
+
+def optimizer_settings(values: flags.FlagValues) -> dict[str, Any]:
+  """The optimizer's settings by flag name, as JSON keeps them."""
+  names = [name for name, *_ in (*OPTIMIZER_SWITCHES, *OPTIMIZER_NUMBERS)]
+  names += OTHER_OPTIMIZER_SETTINGS
+  return {name: values[name].value for name in names}
+
+
+def optimizer_spec(settings: Mapping[str, Any]) -> Any:
+  """The `Spec` of the optimizer with these settings."""
+  from learned_optimizer.optimizer import optimizers
+  from learned_optimizer.problems.problem_spec import Spec
+
+  arguments = {
+    name: value
+    for name, value in settings.items()
+    if name not in OTHER_OPTIMIZER_SETTINGS
+  }
+  arguments |= {
+    "init_lr_range": (settings["min_lr"], settings["max_lr"]),
+    "num_gradient_scales": settings["num_gradient_scales"],
+    "obj_train_max_multiplier": settings["objective_training_max_multiplier"],
+  }
+  sizes = integers(settings["cell_sizes"])
+  own = {
+    "HierarchicalRNN": {"level_sizes": sizes},
+    "CoordinatewiseRNN": {
+      "cell_sizes": sizes,
+      "cell_cls": settings["cell_cls"],
+    },
+    "TrainableAdam": {"learning_rate": settings["initial_learning_rate"]},
+  }.get(
+    settings["optimizer"], {"initial_rate": settings["initial_learning_rate"]}
+  )
+  return Spec(optimizers.by_name(settings["optimizer"]), (), arguments | own)
+
+
+def selected_sets(
+  values: flags.FlagValues,
+  sets: Mapping[str, Any],
+  default: Sequence[str] = (),
+) -> list[str]:
+  """The names of the problem sets that the flags select, in order of `sets`.
+
+  Args:
+    values: the flags.
+    sets: the sets that the program has.
+    default: those that flags without a value stand for, unless a set of images
+      is selected.
+
+  Raises:
+    ValueError: a set does not exist, or none is selected.
+  """
+  given = {
+    name: values[f"include_{name}_problems"].value for name in PROBLEM_SET_NAMES
+  }
+  for name, value in given.items():
+    if value and name not in sets:
+      raise ValueError(
+        f"--include_{name}_problems: there is no problem set {name} here;"
+        f" choose some of {', '.join(sets)}."
+      )
+  if any(value and is_image_set(name) for name, value in given.items()):
+    default = ()
+  selected = [
+    name
+    for name in sets
+    if (given[name] if given[name] is not None else name in default)
+  ]
+  if not selected:
+    raise ValueError(
+      "No problem set is selected; give one of "
+      + ", ".join(f"--include_{name}_problems" for name in sets)
+      + "."
+    )
+  return selected
+
+
+def is_image_set(name: str) -> bool:
+  """Whether a set is of images, which one trains on alone as a rule."""
+  return name.startswith(("mnist", "cifar10", "digits"))
+
+
+def problem_set_arguments(values: flags.FlagValues) -> dict[str, Any]:
+  """The arguments of `problem_sets.select` besides sets, names and seed."""
+  from learned_optimizer.problems.datasets import ImageSource
+
+  data_dir = values.data_dir
+  return {
+    "images": ImageSource(
+      data_dir=caller.caller_path(data_dir) if data_dir else None,
+      download=values.download,
+      embedded_digits=values.embedded_digits,
+    ),
+    "l2_reg_scale": values.l2_reg_scale,
+  }

@@ -1,0 +1,84 @@
+"""How metarun and metatest start and end."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import flags, logging
+
+# Accepted for the sake of old command lines.
+_WITHOUT_EFFECT = ("nan_l2_reg",)
+
+
+def parse(argv: list[str]) -> list[str]:
+  """Parses flags for `app.run`; a wrong one ends the program with one line."""
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    fail(f"{error} (--help explains the flags)")
+
+
+def run(argv: Sequence[str], work: Callable[[], None]) -> None:
+  """Runs a program's work; what a user can mend ends it with one line.
+
+  Args:
+    argv: what is left of the command line besides the flags.
+    work: the work, which may import TensorFlow.
+  """
+  if len(argv) > 1:
+    fail(f"unknown arguments: {' '.join(argv[1:])}")
+  import_tensorflow_quietly()
+  from learned_optimizer import metaopt
+
+  _warn_of_flags_without_effect(flags.FLAGS)
+  try:
+    work()
+  except KeyboardInterrupt:
+    fail("interrupted.", status=130)
+  except (ValueError, OSError, metaopt.RunError) as error:
+    logging.debug("The error in full", exc_info=True)
+    fail(error)
+
+
+def fail(message: object, status: int = 1) -> NoReturn:
+  """Ends the program with one line on standard error."""
+  line = " ".join(str(message).split())
+  print(f"{pathlib.Path(sys.argv[0]).stem}: {line}", file=sys.stderr)
+  sys.exit(status)
+
+
+def _warn_of_flags_without_effect(values: flags.FlagValues) -> None:
+  """Says so once if flags were changed that do nothing."""
+  changed = [
+    f"--{name}"
+    for name in _WITHOUT_EFFECT
+    if values[name].value != values[name].default
+  ]
+  if changed:
+    print(
+      f"Warning: {', '.join(changed)} had no effect in the original program"
+      " and has none here.",
+      file=sys.stderr,
+    )
+
+
+def import_tensorflow_quietly() -> None:
+  """Imports TensorFlow without its notes on standard error.
+
+  Those that it writes before it reads its log level can only be kept back at
+  the file descriptor.
+  """
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  sys.stderr.flush()
+  kept = os.dup(2)
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  try:
+    import tensorflow as tf
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
+  tf.get_logger().setLevel("ERROR")
