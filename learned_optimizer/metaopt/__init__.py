@@ -2,6 +2,9 @@
 
 from learned_optimizer.metaopt.errors import RunError as RunError
 from learned_optimizer.metaopt.schedule import sample_numiter as sample_numiter
+from learned_optimizer.metaopt.schedule import (
+  sigmoid_weights as sigmoid_weights,
+)
 from learned_optimizer.metaopt.testing import (
   run_wall_clock_test as run_wall_clock_test,
 )

@@ -23,6 +23,26 @@ def sample_numiter(
   return int(np.round(generator.exponential(scale)) + min_steps)
 
 
+def sigmoid_weights(
+  n: int, slope: float = 0.1, offset: float = 5.0
+) -> np.ndarray:
+  """Objective weights that rise along an unroll and add up to 1.
+
+  Proportional to 1 / (1 + exp(-slope * (i - offset))) for i = 0 ... n - 1.
+  Meta-training weights objectives equally; these are for unrolls of one's own.
+
+  Args:
+    n: the number of weights.
+    slope: how fast they rise.
+    offset: the step at which they have half of their final height.
+
+  Returns:
+    A float64 array [n].
+  """
+  weights = 1.0 / (1.0 + np.exp(-slope * (np.arange(n) - offset)))
+  return weights / weights.sum()
+
+
 def planned_steps(
   num_unrolls: LengthFunction,
   num_steps: LengthFunction,
