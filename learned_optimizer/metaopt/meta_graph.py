@@ -26,6 +26,9 @@ from learned_optimizer.optimizer.scaling import make_finite
 from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.variables import load_variables
 
+# About as many programs fit into 6 GB.
+_MAX_PROGRAMS = 32
+
 
 class MetaOptimizer(NamedTuple):
   """How the weights descend: RMSProp as TF1 has it.
@@ -74,11 +77,17 @@ class MetaGraph:
 
   def __init__(self, optimizer_spec: Any, meta_optimizer: MetaOptimizer):
     """Builds the optimizer and initialises all variables."""
-    v1 = tf.compat.v1
+    self._optimizer_spec = optimizer_spec
     self._settings = meta_optimizer
+    self._not_compilable: set[Any] = set()
+    self._build()
+
+  def _build(self):
+    v1 = tf.compat.v1
+    meta_optimizer = self._settings
     graph = tf.Graph()
     with graph.as_default():
-      self.optimizer: TrainableOptimizer = optimizer_spec.build()
+      self.optimizer: TrainableOptimizer = self._optimizer_spec.build()
       if not self.optimizer.weights:
         raise ValueError(
           f"{type(self.optimizer).__name__} made no trainable variable in the"
@@ -111,8 +120,21 @@ class MetaGraph:
       initialize = v1.global_variables_initializer()
     self.session = v1.Session(graph=graph)
     self.session.run(initialize)
-    self.programs = Programs(self.session, self.optimizer)
+    self.programs = Programs(self.session, self.optimizer, self._not_compilable)
     self._meta_programs: dict[Program, MetaProgram] = {}
+
+  def renew_if_crowded(self) -> None:
+    """Starts a new graph with the same values if there are many programs.
+
+    A graph only grows: every program keeps some 140 MB, and makes building the
+    next one slower. No program may be in use.
+    """
+    if len(self._meta_programs) < _MAX_PROGRAMS:
+      return
+    values = self.values()
+    self.session.close()
+    self._build()
+    self.load(values)
 
   def meta_program(self, task: Task, jit_compile: bool) -> MetaProgram:
     """The program for a task, with the task loaded."""

@@ -79,6 +79,7 @@ class ProblemLoop:
   def _open_problem(self, inner) -> MetaIterations:
     """Goes on with the problem of a saved point, if any, or with a new one."""
     started = time.monotonic()
+    self._graph.renew_if_crowded()
     iterations = None
     if inner and self._position.entry_index < self._num_entries():
       iterations = self._build_problem()

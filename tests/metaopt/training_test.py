@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from learned_optimizer import metaopt
-from learned_optimizer.metaopt import run_log
+from learned_optimizer.metaopt import meta_graph, run_log
 from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
 from learned_optimizer.metaopt.program import Program
 from learned_optimizer.metaopt.task import Task
+from learned_optimizer.metaopt.validation import Validation
 from learned_optimizer.problems.problem_generator import Quadratic
 from tests.metaopt import runs
 
@@ -526,3 +527,33 @@ def test_an_empty_selection_is_refused(tmp_path):
     metaopt.train_optimizer(
       str(tmp_path), runs.baseline(), [], 1, 1, lambda g: 1, lambda g: 1
     )
+
+
+def test_a_crowded_graph_is_renewed(tmp_path, monkeypatch):
+  """It changes nothing but the number of programs in memory."""
+  settings = dict(
+    entries=[runs.quadratic(n) for n in (2, 3, 4)],
+    num_problems=5,
+    seed=3,
+    validation=Validation(period=3, epochs=1, num_steps=4),
+  )
+  builds = []
+  build = meta_graph.MetaGraph._build
+
+  def counted(self):
+    builds.append(self)
+    build(self)
+
+  monkeypatch.setattr(meta_graph.MetaGraph, "_build", counted)
+  runs.train(tmp_path / "whole", **settings)
+  assert len(builds) == 1
+  monkeypatch.setattr(meta_graph, "_MAX_PROGRAMS", 1)
+  runs.train(tmp_path / "renewed", **settings)
+  assert len(builds) == 1 + 5
+  whole, renewed = (
+    runs.published(tmp_path / name) for name in ("whole", "renewed")
+  )
+  assert whole.keys() == renewed.keys()
+  for name, value in whole.items():
+    np.testing.assert_array_equal(renewed[name], value)
+  assert len([*(tmp_path / "renewed").glob("model.ckpt-*.index")]) == 5
