@@ -46,10 +46,7 @@ def _learned(surfaces):
 
   folder = program_choices.run_folder(FLAGS)
   recorded = run_settings.read(folder) or {}
-  settings = {
-    name: recorded.get(name, value)
-    for name, value in program_choices.optimizer_settings(FLAGS).items()
-  }
+  settings = program_choices.optimizer_settings(FLAGS, recorded)
   return surfaces.restored(program_choices.optimizer_spec(settings), folder)
 
 

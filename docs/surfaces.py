@@ -118,10 +118,7 @@ def restored(optimizer_spec: Any, folder: pathlib.Path) -> Optimizer:
   path = checkpoints.best_or_last(folder)
   with tf.Graph().as_default():
     optimizer = optimizer_spec.build()
-  shapes = {
-    name: spec.shape for name, spec in optimizer.rule.weight_specs().items()
-  }
-  weights = checkpoints.matching(checkpoints.read(path), shapes, path)
+  weights = optimizer.read_weights(path)
   return Optimizer(type(optimizer).__name__, optimizer.rule, {"": weights})
 
 

@@ -72,7 +72,9 @@ flags.DEFINE_integer(
   "with more than 1, problems are gone through in shuffled order",
   lower_bound=1,
 )
-flags.DEFINE_integer("seed", None, "fixes all random draws", lower_bound=0)
+flags.DEFINE_integer(
+  "seed", None, "fixes all random draws", lower_bound=0, upper_bound=2**32 - 1
+)
 flags.DEFINE_enum(
   "xla",
   "auto",
@@ -148,7 +150,6 @@ def _train() -> None:
   names = program_choices.selected_sets(
     FLAGS, problem_sets.TRAINING_SETS, problem_sets.DEFAULT_SETS
   )
-  folder.mkdir(parents=True, exist_ok=True)
   recorded = run_settings.read(folder) or {}
   seed = FLAGS.seed
   if seed is None:
@@ -163,6 +164,7 @@ def _train() -> None:
     seed,
     **program_choices.problem_set_arguments(FLAGS),
   )
+  folder.mkdir(parents=True, exist_ok=True)
   num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
   if FLAGS.evaluation_period > num_meta_iterations:
     print(

@@ -44,21 +44,19 @@ def _test() -> None:
   folder = program_choices.run_folder(FLAGS)
   names = program_choices.selected_sets(FLAGS, problem_sets.EVALUATION_SETS)
   recorded = run_settings.read(folder) or {}
-  settings = program_choices.optimizer_settings(FLAGS)
-  settings["l2_reg_scale"] = FLAGS.l2_reg_scale
-  for name in settings:
-    # A run knows its settings; flags may say otherwise.
-    if name in recorded and not FLAGS[name].present:
-      settings[name] = recorded[name]
   seed = recorded.get("seed", 0)
   arguments = program_choices.problem_set_arguments(FLAGS)
-  arguments["l2_reg_scale"] = settings.pop("l2_reg_scale")
+  arguments["l2_reg_scale"] = program_choices.setting(
+    FLAGS, recorded, "l2_reg_scale"
+  )
   steps = program_choices.integers(
     FLAGS.testing_steps or [FLAGS.num_testing_itrs]
   )
   report.evaluate(
     folder,
-    program_choices.optimizer_spec(settings),
+    program_choices.optimizer_spec(
+      program_choices.optimizer_settings(FLAGS, recorded)
+    ),
     problem_sets.select(problem_sets.EVALUATION_SETS, names, seed, **arguments),
     steps,
     program_choices.integers(FLAGS.seeds),

@@ -37,11 +37,26 @@ def run_folder(values: flags.FlagValues) -> pathlib.Path:
   return pathlib.Path(caller.caller_path(values.train_dir)) / name
 
 
-def optimizer_settings(values: flags.FlagValues) -> dict[str, Any]:
-  """The optimizer's settings by flag name, as JSON keeps them."""
+def optimizer_settings(
+  values: flags.FlagValues, recorded: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+  """The optimizer's settings by flag name, as JSON keeps them.
+
+  Args:
+    values: the flags.
+    recorded: settings of a run, see `setting`.
+  """
   names = [name for name, *_ in (*OPTIMIZER_SWITCHES, *OPTIMIZER_NUMBERS)]
   names += OTHER_OPTIMIZER_SETTINGS
-  return {name: values[name].value for name in names}
+  return {name: setting(values, recorded or {}, name) for name in names}
+
+
+def setting(
+  values: flags.FlagValues, recorded: Mapping[str, Any], name: str
+) -> Any:
+  """What a run recorded under a flag's name, unless the flag is given."""
+  flag = values[name]
+  return flag.value if flag.present else recorded.get(name, flag.value)
 
 
 def optimizer_spec(settings: Mapping[str, Any]) -> Any:

@@ -147,7 +147,10 @@ for _name in PROBLEM_SET_NAMES:
     f"include_{_name}_problems", None, f"include the problem set {_name}"
   )
 flags.DEFINE_float(
-  "l2_reg_scale", 1e-3, "weight of the L2 term of softmax problems"
+  "l2_reg_scale",
+  1e-3,
+  "weight of the L2 term of classifiers of generated data",
+  lower_bound=0,
 )
 flags.DEFINE_string(
   "data_dir",

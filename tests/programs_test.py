@@ -1,5 +1,6 @@
 """The programs as their users run them: files, messages, exit statuses."""
 
+import copy
 import csv
 import json
 import os
@@ -9,9 +10,12 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from absl import flags as absl_flags
 from matplotlib import image
 
 import learned_optimizer
+from learned_optimizer import program_choices
+from learned_optimizer.problems.problem_sets import DEFAULT_SETS, TRAINING_SETS
 from tests import image_sets
 
 _ROOT = pathlib.Path(learned_optimizer.__file__).parents[1]
@@ -313,7 +317,6 @@ def images(tmp_path_factory):
   ("name", "sizes"),
   [
     ("mnist_mlp", "FullyConnected(784, 10"),
-    ("mnist_conv", "TrainingConvNet([1, 28, 28], 10"),
     ("cifar10_conv", "TrainingConvNet([3, 32, 32], 10"),
   ],
 )
@@ -342,14 +345,12 @@ def test_images_are_trained_and_evaluated_on(
 
 
 @pytest.mark.parametrize("module", ["metarun", "metatest"])
-def test_missing_images_are_reported(program, trained, tmp_path, module):
-  caller, _ = trained
+def test_missing_images_are_reported(program, tmp_path, module):
   done = program(
     module,
     "--include_mnist_mlp_problems",
     f"--data_dir={tmp_path}",
-    f"--train_dir={caller}/runs",
-    *(("--allow_changed_settings",) if module == "metarun" else ()),
+    "--train_dir=runs",
     cwd=tmp_path,
   )
   _assert_refused(
@@ -372,15 +373,25 @@ def test_embedded_digits_stand_in_for_images(program, tmp_path):
   assert "FullyConnected(784, 10" in done.stdout
 
 
-def test_metarun_draws_from_the_default_corpus(program, tmp_path):
-  from learned_optimizer.problems import problem_sets
-
-  done = program("metarun", *_TINY, "--train_dir=runs", cwd=tmp_path)
-  assert done.status == 0, done
-  settings = json.loads(
-    (tmp_path / "runs" / _NAME / "settings.json").read_text()
-  )
-  assert tuple(settings["problem_sets"]) == problem_sets.DEFAULT_SETS
+@pytest.mark.parametrize(
+  ("given", "expected"),
+  [
+    ([], DEFAULT_SETS),
+    (["--include_digits_mlp_problems"], ("digits_mlp",)),
+    (
+      ["--include_bowl_problems", "--include_mnist_mlp_problems"],
+      ("mnist_mlp", "bowl"),
+    ),
+    (["--include_lasso_problems"], (*DEFAULT_SETS, "lasso")),
+    (["--noinclude_bowl_problems"], set(DEFAULT_SETS) - {"bowl"}),
+  ],
+)
+def test_selected_sets(given, expected):
+  values = copy.deepcopy(absl_flags.FLAGS)
+  values.unparse_flags()
+  values(["metarun", *given])
+  selected = program_choices.selected_sets(values, TRAINING_SETS, DEFAULT_SETS)
+  assert selected == [name for name in TRAINING_SETS if name in expected]
 
 
 # Mistakes.
@@ -440,8 +451,6 @@ def test_problem_sets_must_exist(program, tmp_path, module, name):
 
 
 def test_some_problem_set_must_be_selected(program, tmp_path):
-  from learned_optimizer.problems.problem_sets import DEFAULT_SETS
-
   none = [f"--noinclude_{name}_problems" for name in DEFAULT_SETS]
   for module, flags in (("metarun", none), ("metatest", [])):
     done = program(module, *flags, "--train_dir=runs", cwd=tmp_path)

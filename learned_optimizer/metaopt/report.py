@@ -42,16 +42,12 @@ def evaluate(
     path = checkpoints.best_or_last(folder)
   with tf.Graph().as_default():
     optimizer = optimizer_spec.build()
-  shapes = {
-    name: spec.shape for name, spec in optimizer.rule.weight_specs().items()
-  }
-  trained = checkpoints.matching(checkpoints.read(path), shapes, path)
-  output.mkdir(parents=True, exist_ok=True)
   name = type(optimizer).__name__
   weights = {
-    name: trained,
-    f"{name} untrained": optimizer.rule.init_weights(seed=0),
+    name: optimizer.read_weights(path),
+    f"{name} untrained": optimizer.initial_weights(seed=0),
   }
+  output.mkdir(parents=True, exist_ok=True)
   total = comparison.num_runs(len(weights), len(problems_and_data), seeds)
   print(f"Evaluating {path} on seeds {', '.join(map(str, seeds))}.")
   with tqdm.tqdm(total=total, unit="run", disable=not progress) as bar:

@@ -5,7 +5,6 @@ import inspect
 import tensorflow as tf
 
 from learned_optimizer.generators import TensorGenerator
-from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.rule import Rule, Slots, draw_weights
 from learned_optimizer.optimizer.trainable_optimizer import (
   TrainableOptimizer,
@@ -56,7 +55,7 @@ class RuleOptimizer(TrainableOptimizer):
       generator = TensorGenerator(self._random_seed)
       values = draw_weights(self.rule.weight_specs(), generator)
     else:
-      values = self._read_weights(checkpoint)
+      values = self.read_weights(checkpoint)
     with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
       return {
         name: v1.get_variable(
@@ -68,10 +67,8 @@ class RuleOptimizer(TrainableOptimizer):
         for name, value in values.items()
       }
 
-  def _read_weights(self, path):
-    shapes = {k: spec.shape for k, spec in self.rule.weight_specs().items()}
-    path = checkpoints.find(path)
-    return checkpoints.matching(checkpoints.read(path), shapes, path)
+  def _weight_shapes(self):
+    return {k: spec.shape for k, spec in self.rule.weight_specs().items()}
 
   def restore(self, session: tf.compat.v1.Session, path: str) -> None:
     """Restores the weights, then renews all slots, which depend on them.
@@ -84,7 +81,7 @@ class RuleOptimizer(TrainableOptimizer):
     Raises:
       ValueError: there is no checkpoint, or it is damaged or does not fit.
     """
-    values = self._read_weights(path)
+    values = self.read_weights(path)
     load_variables(session, list(self.weights.values()), values)
     self.renew_state(session)
 

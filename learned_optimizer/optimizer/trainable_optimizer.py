@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from learned_optimizer.optimizer import sparse, training_graph
+from learned_optimizer.optimizer import checkpoints, sparse, training_graph
 from learned_optimizer.optimizer.rule import Rule, Slots
 from learned_optimizer.optimizer.slot_rule import SlotRule
 from learned_optimizer.optimizer.training_graph import TrainOutput
@@ -66,6 +66,8 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       use_second_derivatives,
       use_attention,
     )
+    self._graph = tf.compat.v1.get_default_graph()
+    self._foreign_variables = self._scope_variables()
     self._global_state_variables = weakref.WeakKeyDictionary()
     self._variables_with_slots = weakref.WeakKeyDictionary()
 
@@ -113,12 +115,36 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
   def weights(self) -> Mapping[str, tf.Variable]:
     """The variables that meta-training changes, by checkpoint name.
 
-    Those in the scope LOL; a subclass makes them in its constructor.
+    Those in the scope LOL that were made, in the graph of the optimizer, after
+    the base constructor; a subclass makes them in its own constructor.
     """
-    variables = tf.compat.v1.get_collection(
+    return {
+      variable.op.name: variable
+      for variable in self._scope_variables()
+      if not any(variable is other for other in self._foreign_variables)
+    }
+
+  def _scope_variables(self):
+    return self._graph.get_collection(
       tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES, f"{OPTIMIZER_SCOPE}/"
     )
-    return {variable.op.name: variable for variable in variables}
+
+  def read_weights(self, path: str) -> Mapping[str, Any]:
+    """The weights in a checkpoint, by checkpoint name.
+
+    Args:
+      path: a checkpoint's prefix, or a folder of checkpoints such as that of a
+        run of metarun, whose best or last one it then is.
+
+    Raises:
+      CheckpointError: there is none, it is damaged, or it does not fit.
+    """
+    path = checkpoints.find(path)
+    values = checkpoints.read(path)
+    return checkpoints.matching(values, self._weight_shapes(), path)
+
+  def _weight_shapes(self) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(v.shape) for name, v in self.weights.items()}
 
   @property
   def can_compile(self) -> bool:
@@ -289,7 +315,8 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       for var, slots in zip(variables, initial.per_tensor, strict=True)
     ]
     graph = tf.compat.v1.get_default_graph()
-    self._variables_with_slots.setdefault(graph, []).extend(variables)
+    known = self._variables_with_slots.setdefault(graph, [])
+    known += [v for v in variables if not any(v is k for k in known)]
     if graph not in self._global_state_variables:
       # The scope of a second optimizer in the graph is called `<name>_1`.
       with tf.compat.v1.variable_scope(None, default_name=self.get_name()):
@@ -316,14 +343,15 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     session.run([variable.initializer for variable in state])
     # The initial values of reference variables are drawn again, see
     # `initial_value`; where a slot copies the variable, that is another value.
-    copies = {
-      variable: self.get_slot(variable, "true_param")
+    if "true_param" not in self.get_slot_names():
+      return
+    references = [
+      variable
       for variable in self._variables_with_slots.get(graph, [])
       if not hasattr(variable, "handle")
-      and "true_param" in self.get_slot_names()
-    }
-    values = session.run(list(copies))
-    set_variables(session, list(copies.values()), values)
+    ]
+    copies = [self.get_slot(variable, "true_param") for variable in references]
+    set_variables(session, copies, session.run(references))
 
   def _initial_slots(self, params: list[tf.Tensor]) -> Slots:
     """Initial slots of new variables with these initial values."""

@@ -6,6 +6,7 @@ drew without a seed; None draws other data every time. `l2_reg_scale` is the
 weight of the classifiers' L2 term.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -90,37 +91,45 @@ def softmax_2_class_problems_noisy(
 
 
 def fully_connected_random_2_class_problems(
-  random_seed: int | None = None, l2_reg_scale: float = _L2_REG_SCALE
+  random_seed: generators.Seed = None, l2_reg_scale: float = _L2_REG_SCALE
 ) -> list[Entry]:
   """Small perceptrons, learning the labels of random perceptrons."""
-  return list(_perceptrons(_PERCEPTRONS, random_seed, l2_reg_scale))
+  return list(
+    _perceptrons("perceptrons", _PERCEPTRONS, random_seed, l2_reg_scale)
+  )
 
 
 def sparse_gradient_problems_mlp(
-  random_seed: int | None = None, l2_reg_scale: float = _L2_REG_SCALE
+  random_seed: generators.Seed = None, l2_reg_scale: float = _L2_REG_SCALE
 ) -> list[Entry]:
   """Three of these perceptrons, most of whose gradients are set to zero."""
   return [
     entry._replace(spec=Spec(pg.SparseProblem, [entry.spec], {}))
-    for entry in _perceptrons(_PERCEPTRONS[:3], random_seed, l2_reg_scale)
+    for entry in _perceptrons(
+      "sparse", _PERCEPTRONS[:3], random_seed, l2_reg_scale
+    )
   ]
 
 
-def dependency_chain_problems(random_seed: int | None = None) -> list[Entry]:
+def dependency_chain_problems(
+  random_seed: generators.Seed = None,
+) -> list[Entry]:
   """Chains of coordinates; they ignore their data."""
   return _functions_of_data(
     pg.DependencyChain, _BINARY_DATA, datasets.random_binary, random_seed
   )
 
 
-def outward_snake_problems(random_seed: int | None = None) -> list[Entry]:
+def outward_snake_problems(random_seed: generators.Seed = None) -> list[Entry]:
   """Winding valleys that lead outwards."""
   return _functions_of_data(
     pg.OutwardSnake, _BINARY_DATA, datasets.random_binary, random_seed
   )
 
 
-def sum_of_quadratics_problems(random_seed: int | None = None) -> list[Entry]:
+def sum_of_quadratics_problems(
+  random_seed: generators.Seed = None,
+) -> list[Entry]:
   """Parabolas around each row of the data; they may become negative."""
   return _functions_of_data(
     pg.SumOfQuadratics, _SYMMETRIC_DATA, datasets.random_symmetric, random_seed
@@ -128,7 +137,7 @@ def sum_of_quadratics_problems(random_seed: int | None = None) -> list[Entry]:
 
 
 def projection_quadratic_problems(
-  random_seed: int | None = None,
+  random_seed: generators.Seed = None,
 ) -> list[Entry]:
   """Parabolas along each row of the data."""
   return _functions_of_data(
@@ -164,8 +173,8 @@ def _softmax_regressions(
   return entries
 
 
-def _perceptrons(settings, random_seed, l2_reg_scale) -> Iterator[Entry]:
-  seeds = _seeds(random_seed)
+def _perceptrons(name, settings, random_seed, l2_reg_scale) -> Iterator[Entry]:
+  seeds = _seeds(name, random_seed)
   for n_features, hidden_sizes, batch_size in settings:
     spec = Spec(
       pg.FullyConnected,
@@ -184,9 +193,9 @@ def _functions_of_data(
   problem_class: type[pg.Problem],
   settings: Sequence[tuple[int, int, int]],
   make_data: Callable[..., datasets.Dataset],
-  random_seed: int | None,
+  random_seed: generators.Seed,
 ) -> list[Entry]:
-  seeds = _seeds(random_seed)
+  seeds = _seeds(problem_class.__name__, random_seed)
   return [
     Entry(
       Spec(problem_class, (ndim,), {}),
@@ -197,8 +206,14 @@ def _functions_of_data(
   ]
 
 
-def _seeds(random_seed: int | None) -> Iterator[int]:
-  """One seed for each data set of a set."""
-  random_state = np.random.RandomState(generators.resolve_seed(random_seed))
+def _seeds(
+  name: str, random_seed: generators.Seed
+) -> Iterator[generators.Seed]:
+  """One seed for each data set of a set; other sets have other ones."""
+  if isinstance(random_seed, generators.OriginalStream):
+    while True:
+      yield random_seed
+  seed = generators.resolve_seed(random_seed)
+  generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
   while True:
-    yield random_state.randint(generators.MAX_SEED)
+    yield int(generator.integers(generators.MAX_SEED))

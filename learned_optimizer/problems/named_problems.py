@@ -35,7 +35,7 @@ class NamedProblem(NamedTuple):
 
 
 def test_problems(
-  random_seed: int | None = None, images: ImageSource = ImageSource()
+  random_seed: generators.Seed = None, images: ImageSource = ImageSource()
 ) -> list[NamedProblem]:
   """A quadratic, Rosenbrock's function, and classifiers.
 

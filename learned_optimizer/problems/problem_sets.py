@@ -10,6 +10,7 @@ their own.
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 
+from learned_optimizer import generators
 from learned_optimizer.problems.datasets import ImageSource
 from learned_optimizer.problems.entry import Entry
 from learned_optimizer.problems.function_problem_sets import (
@@ -46,6 +47,7 @@ from learned_optimizer.problems.generated_data_problem_sets import (
   sparse_softmax_2_class_sparse_problems,
   sum_of_quadratics_problems,
 )
+from learned_optimizer.problems.named_problems import test_problems
 from learned_optimizer.problems.image_problem_sets import (
   cifar10_conv_problems,
   digits_mlp_problems,
@@ -133,7 +135,7 @@ EVALUATION_SETS: Mapping[str, _Set] = _TEST_SETS | {
 def select(
   sets: Mapping[str, _Set],
   names: Iterable[str],
-  random_seed: int | None = None,
+  random_seed: generators.Seed = None,
   images: ImageSource = ImageSource(),
   l2_reg_scale: float = 1e-3,
 ) -> list[Entry]:

@@ -1,18 +1,20 @@
 """Every problem of every set runs: op by op, and compiled once per kind.
 
 With COMPILE_EVERY_PROBLEM in the environment all of them are compiled, which
-takes more than an hour.
+takes about half an hour.
 """
 
+import functools
 import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer.metaopt.program import Program
+from learned_optimizer.metaopt.program import Programs
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+from learned_optimizer.problems import problem_generator as pg
 from learned_optimizer.problems import problem_sets
 from learned_optimizer.problems.datasets import ImageSource
 from learned_optimizer.problems.problem_spec import Spec
@@ -25,11 +27,13 @@ SETS = {
     if function is not problem_sets.TRAINING_SETS.get(name)
   },
 }
+NAMES = [(kind, name) for kind in SETS for name in SETS[kind]]
 # Their objectives may be negative.
-SIGNED = ("Rastrigin", "SumOfQuadratics")
+SIGNED = (pg.Rastrigin, pg.SumOfQuadratics)
 NUM_ROWS = 256
 
 
+@functools.cache
 def entries_of(kind, name):
   entries = problem_sets.select(
     SETS[kind], [name], random_seed=1, images=ImageSource(embedded_digits=True)
@@ -47,91 +51,112 @@ def task_of(entry):
   return Task.of(entry.spec.build(random_seed=5), dataset, entry.batch_size)
 
 
-def run(task, jit_compile):
-  """One unroll of two steps; objectives, gradients and what it ends with."""
-  generator = np.random.default_rng(7)
-  with tf.Graph().as_default() as graph:
-    optimizer = HierarchicalRNN(
-      [4, 5, 6], init_lr_range=(1e-4, 1e-2), random_seed=1
-    )
-    with tf.compat.v1.Session(graph=graph) as session:
-      program = Program(session, optimizer, task, jit_compile, False)
-      session.run(tf.compat.v1.global_variables_initializer())
-      trial = program.draw(2, generator)
-      rows = trial.batches[0]
-      data, labels = (part[rows] for part in task.dataset)
-      params = program.out.init_params
-      objective = task.problem.objective(params, data, labels)
-      draws = [draw[0] for draw in trial.step_draws] or None
-      gradients = task.problem.gradients(objective, params, draws)
-      feed = program.feed(trial, 0, 2, first=True, reset=True)
-      return program.run(
-        {
-          "objectives": program.out.problem_objectives,
-          "objective": objective,
-          "gradients": [tf.convert_to_tensor(g) for g in gradients],
-          "end": program.out.output_loop_vars,
-        },
-        feed,
+class Runner:
+  """Runs unrolls of two steps of one optimizer in one session."""
+
+  def __init__(self):
+    self._fetches = {}
+    graph = tf.Graph()
+    with graph.as_default():
+      optimizer = HierarchicalRNN(
+        [4, 5, 6], init_lr_range=(1e-4, 1e-2), random_seed=1
       )
+      initialize = tf.compat.v1.global_variables_initializer()
+    self._session = tf.compat.v1.Session(graph=graph)
+    self._session.run(initialize)
+    self._programs = Programs(self._session, optimizer)
+
+  def run(self, task, jit_compile=False):
+    """Objectives, the gradient at the start, start and end of an unroll."""
+    program = self._programs.get(task, jit_compile, meta_gradients=False)
+    assert program.jit_compile == jit_compile
+    if program not in self._fetches:
+      with self._session.graph.as_default():
+        self._fetches[program] = self._build(program, task)
+    trial = program.draw(2, np.random.default_rng(7))
+    feed = program.feed(trial, 0, 2, first=True, reset=True)
+    return program.run(self._fetches[program], feed)
+
+  def _build(self, program, task):
+    out = program.out
+    constants, data, labels = out.instance_vars
+    problem = task.problem.with_constants(constants)
+    rows = out.batches[0]
+    objective = problem.objective(
+      out.init_params, tf.gather(data, rows), tf.gather(labels, rows)
+    )
+    draws = [draw[0] for draw in out.step_draws] or None
+    gradients = problem.gradients(objective, out.init_params, draws)
+    return {
+      "objectives": out.problem_objectives,
+      "objective": objective,
+      "gradients": [tf.convert_to_tensor(g) for g in gradients],
+      "start": out.init_params,
+      "end": out.output_loop_vars[1 : 1 + len(out.init_params)],
+      "state": out.output_loop_vars[1 + len(out.init_params) :],
+    }
 
 
-@pytest.mark.parametrize(
-  ("kind", "name"), [(kind, name) for kind in SETS for name in SETS[kind]]
-)
+@functools.cache
+def plain_results(kind, name):
+  runner = Runner()
+  tasks = [task_of(entry) for entry in entries_of(kind, name)]
+  return [(task, runner.run(task)) for task in tasks]
+
+
+@pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_problems_of_a_set(kind, name):
-  for entry in entries_of(kind, name):
-    task = task_of(entry)
-    result = run(task, jit_compile=False)
+  for task, result in plain_results(kind, name):
     assert result["objectives"].shape == (3,)
     first, again, _ = result["objectives"]
     np.testing.assert_allclose(again, first, rtol=1e-6)
     shapes = [gradient.shape for gradient in result["gradients"]]
     assert shapes == task.problem.param_shapes
     for value in tf.nest.flatten(result):
-      assert np.all(np.isfinite(value)), (name, entry.spec)
-    if type(task.problem).__name__ not in SIGNED:
+      assert np.all(np.isfinite(value)), task.problem
+    if not isinstance(task.problem, SIGNED):
       assert np.all(result["objectives"] >= 0)
-    assert any(
-      np.any(gradient) for gradient in result["gradients"]
-    ) or "Sparse" in str(entry.spec)
+    if not isinstance(task.problem, pg.SparseProblem):
+      assert all(np.any(gradient) for gradient in result["gradients"])
+      pairs = zip(result["start"], result["end"], strict=True)
+      assert all(np.any(start != end) for start, end in pairs)
 
 
 def kind_of(spec):
   """What tells compiled problems apart besides their sizes."""
   inner = spec.args[0] if spec.args else None
-  if isinstance(inner, Spec):
-    inner = [inner]
-  if isinstance(inner, list | tuple):
-    parts = [kind_of(part) for part in inner if isinstance(part, Spec)]
-    return (spec.callable.__name__, *sorted(set(parts), key=str))
-  return (spec.callable.__name__,)
+  parts = [inner] if isinstance(inner, Spec) else inner
+  if not isinstance(parts, list):
+    return spec.callable.__name__
+  names = sorted({part.callable.__name__ for part in parts})
+  if len(names) > 1:
+    names = ["several"]
+  return f"{spec.callable.__name__}-{names[0]}"
 
 
 def problems_to_compile():
-  """One problem of each kind."""
+  """Set and index of one problem of each kind."""
   chosen = {}
-  for kind in SETS:
-    for name in SETS[kind]:
-      for i, entry in enumerate(entries_of(kind, name)):
-        key = kind_of(entry.spec)
-        if "COMPILE_EVERY_PROBLEM" in os.environ:
-          key = (kind, name, i)
-        chosen.setdefault(key, entry)
+  for kind, name in NAMES:
+    for i, entry in enumerate(entries_of(kind, name)):
+      key = kind_of(entry.spec)
+      if "COMPILE_EVERY_PROBLEM" in os.environ:
+        key = f"{kind}-{name}-{i}"
+      chosen.setdefault(key, (kind, name, i))
   return chosen
 
 
 TO_COMPILE = problems_to_compile()
 
 
-@pytest.mark.parametrize("key", TO_COMPILE, ids=str)
+@pytest.mark.parametrize("key", TO_COMPILE)
 def test_compiled(key):
-  task = task_of(TO_COMPILE[key])
-  compiled = run(task, jit_compile=True)
-  plain = run(task, jit_compile=False)
-  for kind in "objectives", "end":
+  kind, name, i = TO_COMPILE[key]
+  task, plain = plain_results(kind, name)[i]
+  compiled = Runner().run(task, jit_compile=True)
+  for part in "objectives", "end", "state":
     for a, b in zip(
-      tf.nest.flatten(compiled[kind]), tf.nest.flatten(plain[kind]), strict=True
+      tf.nest.flatten(compiled[part]), tf.nest.flatten(plain[part]), strict=True
     ):
       error = np.linalg.norm(np.float64(a) - b)
       assert error <= 1e-3 * np.linalg.norm(b) + 1e-6

@@ -36,12 +36,18 @@ class Halved(HierarchicalRNN):
     return 0.5 * (param + new_param), new_state
 
 
-class Weightless(Descent):
+class Weightless(TrainableOptimizer):
   """Made its variable in another scope."""
 
   def __init__(self):
-    super().__init__()
-    tf.compat.v1.get_collection_ref("trainable_variables").clear()
+    super().__init__("Weightless", [])
+    tf.compat.v1.get_variable("rate", initializer=0.01)
+
+  def _initialize_state(self, var):
+    return {}
+
+  def _compute_update(self, param, grad, state):
+    return param - 0.01 * grad, state
 
 
 @pytest.mark.parametrize("xla", ["never", "always"])
@@ -62,3 +68,11 @@ def test_optimizer_of_a_user(optimizer, weight, xla, tmp_path):
 def test_optimizer_without_weights(tmp_path):
   with pytest.raises(ValueError, match="Weightless made no trainable variable"):
     runs.train(tmp_path, optimizer=Spec(Weightless, (), {}))
+
+
+def test_weights_are_those_of_the_optimizer_alone():
+  """Whatever graph is the default one, and whoever else is in it."""
+  with tf.Graph().as_default():
+    HierarchicalRNN([4, 5, 6])
+    optimizer = Descent()
+  assert [*optimizer.weights] == ["LOL/rate"]

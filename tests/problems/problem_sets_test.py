@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer import program_flags
-from learned_optimizer.problems import named_problems, problem_sets
+from learned_optimizer import generators, program_flags
 from learned_optimizer.problems import problem_generator as pg
+from learned_optimizer.problems import problem_sets
 from learned_optimizer.problems.datasets import ImageSource
 from learned_optimizer.problems.problem_spec import Spec
 
@@ -236,6 +236,28 @@ class TestSets:
     sums = {float(entry.dataset.data.sum()) for entry in entries}
     assert len(sums) == len(entries)
 
+  def test_sets_have_data_of_their_own(self):
+    for pair in (
+      ("fully_connected_random_2_class", "sparse_gradient"),
+      ("dependency_chain", "outward_snake"),
+      ("sum_of_quadratics", "projection_quadratic"),
+    ):
+      entries = select(pair)
+      sums = [float(np.sum(e.dataset.data**2)) for e in entries if e.dataset]
+      assert len(set(sums)) == len(sums)
+
+  def test_data_of_the_original_stream(self):
+    stream = generators.OriginalStream(9)
+    entries = problem_sets.dependency_chain_problems(stream)
+    expected = np.random.RandomState(9)
+    for (_, data, _), ndim, rows in zip(
+      entries, (20, 12, 56), (1000, 200, 5000), strict=False
+    ):
+      expected.seed(expected.randint(generators.MAX_SEED))
+      np.testing.assert_array_equal(
+        data.data, expected.randint(2, size=(rows, ndim))
+      )
+
   def test_l2_reg_scale(self):
     names = ["softmax_2_class", "fully_connected_random_2_class"]
     entries = problem_sets.select(
@@ -265,7 +287,7 @@ class TestSets:
 
 class TestNamedProblems:
   def test_problems(self):
-    problems = named_problems.test_problems(3, DIGITS)
+    problems = problem_sets.test_problems(3, DIGITS)
     names = [problem.name for problem in problems]
     assert names == [
       *("quad_problem", "quad_problem_noise", "rosenbrock"),
