@@ -119,6 +119,8 @@ def test_asked_twice_it_ends_at_once(tmp_path):
 
 
 def test_handlers_are_put_back():
+  # What runs in the background of a shell may start with interrupts ignored.
+  inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
   before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
   with interruption.watch() as asked:
     assert asked.signal is None
@@ -132,6 +134,7 @@ def test_handlers_are_put_back():
   assert signal.set_wakeup_fd(-1) == -1
   with pytest.raises(KeyboardInterrupt):
     signal.raise_signal(signal.SIGINT)
+  signal.signal(signal.SIGINT, inherited)
 
 
 def test_other_threads_watch_nothing():

@@ -1,0 +1,77 @@
+"""When a curriculum goes on, advances and stops."""
+
+import math
+
+import pytest
+
+from learned_optimizer.metaopt.curriculum import Curriculum, Verdict
+
+BEST, GO_ON, ADVANCE = Verdict.BEST, Verdict.GO_ON, Verdict.ADVANCE
+
+
+def verdicts(curriculum, costs):
+  return [curriculum.evaluated(cost) for cost in costs]
+
+
+def test_numbers_of_unrolls():
+  """Those of the original program at its unroll length of 20."""
+  curriculum = Curriculum(20)
+  training, evaluation = [], []
+  for _ in range(11):
+    training.append(curriculum.num_training_unrolls)
+    evaluation.append(curriculum.num_evaluation_unrolls)
+    curriculum.advance()
+  horizons = [25, 50, 75, 100, 125, 150, 175, 200, 225, 250]
+  assert training == [5, 10, *horizons[:-1]]
+  assert evaluation == [10, *horizons]
+
+
+def test_a_level_ends_with_the_first_failure_after_three_evaluations():
+  curriculum = Curriculum(20)
+  assert verdicts(curriculum, [3.0, 4.0]) == [BEST, GO_ON]
+  assert verdicts(curriculum, [2.0, 1.0, 1.5]) == [BEST, BEST, ADVANCE]
+
+
+def test_a_tie_is_no_improvement():
+  curriculum = Curriculum(20)
+  assert verdicts(curriculum, [3.0, 3.0, 3.0]) == [BEST, GO_ON, ADVANCE]
+
+
+def test_a_level_starts_from_the_cost_of_what_entered_it():
+  curriculum = Curriculum(20)
+  verdicts(curriculum, [3.0, 4.0, 4.0])
+  curriculum.advance()
+  curriculum.entered(5.0)
+  assert curriculum.level == 1
+  # That evaluation does not count.
+  assert verdicts(curriculum, [6.0, 6.0]) == [GO_ON, GO_ON]
+  assert verdicts(curriculum, [6.0]) == [Verdict.NO_IMPROVEMENT]
+
+
+def test_costs_that_are_not_finite_never_improve():
+  curriculum = Curriculum(20)
+  costs = [math.nan, math.inf, math.nan]
+  assert verdicts(curriculum, costs) == [GO_ON, GO_ON, Verdict.NO_IMPROVEMENT]
+
+
+def test_the_last_level_completes_the_curriculum():
+  curriculum = Curriculum(10, horizons=(10, 20, 40))
+  verdicts(curriculum, [3.0, 4.0, 4.0])
+  curriculum.advance()
+  curriculum.entered(5.0)
+  assert curriculum.num_evaluation_unrolls == 4
+  expected = [BEST, GO_ON, Verdict.COMPLETE]
+  assert verdicts(curriculum, [3.0, 4.0, 4.0]) == expected
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ((0,), "unroll_length must be at least 1, got 0"),
+    ((200,), "unroll length of 200, got "),
+    ((20, (100,)), r"at least two numbers .* got \[100\]"),
+  ],
+)
+def test_bad_arguments(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    Curriculum(*arguments)
