@@ -11,9 +11,6 @@ import tensorflow as tf
 from learned_optimizer import generators
 from learned_optimizer.problems import problem, problem_spec
 
-# The smallest value that `LogObjective` tells from 0.
-_EPSILON = 1e-6
-
 
 class Adaptor(problem.Problem):
   """Base class of problems made from others, whose parameters it takes over.
@@ -218,7 +215,7 @@ class LogObjective(Adaptor):
   ) -> tf.Tensor:
     """See base class."""
     value = self.problems[0].objective(parameters, data, labels)
-    return tf.math.log(value + _EPSILON) - math.log(_EPSILON)
+    return tf.math.log(value + problem.EPSILON) - math.log(problem.EPSILON)
 
 
 class SparseProblem(Adaptor):

@@ -30,7 +30,12 @@ def convolution(
 
   Returns:
     A tensor [batch, height, width, out].
+
+  Raises:
+    ValueError: images cannot keep their size with this stride.
   """
+  if keep_size and stride != 1:
+    raise ValueError(f"stride must be 1 to keep the size, got {stride}")
   images = tf.convert_to_tensor(images)
   kernel = tf.convert_to_tensor(kernel)
   sizes = images.shape[1:3]
@@ -41,6 +46,9 @@ def convolution(
     for extent in extents
   ]
 
+  # Elsewhere `tf.transpose` does not compile in loops that are differentiated
+  # twice, because its gradient computes a permutation. Here it is never
+  # differentiated: all derivatives are those that are given.
   @tf.custom_gradient
   def forward(images, kernel):
     features = _conv2d(images, kernel, paddings, stride)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from learned_optimizer import generators
+from learned_optimizer.problems import arguments
 from learned_optimizer.problems.dataset import Dataset
 
 
@@ -28,10 +29,10 @@ def noisy_parity_class(
     Data [n_samples, n_context_ids], whole numbers; labels [n_samples].
 
   Raises:
-    ValueError: the seed is not usable, a number is less than 1, or noise_prob
-      is no probability.
+    ValueError: the seed or a number is not usable, or noise_prob is no
+      probability.
   """
-  _check_positive(
+  arguments.check_positive(
     n_samples=n_samples, n_classes=n_classes, n_context_ids=n_context_ids
   )
   if not 0 <= noise_prob <= 1:
@@ -67,10 +68,10 @@ def random(
     Data [n_samples, n_features], labels [n_samples].
 
   Raises:
-    ValueError: the seed is not usable, a number is less than 1, or there are
-      more clusters than corners.
+    ValueError: the seed or a number is not usable, or there are more clusters
+      than corners.
   """
-  _check_positive(
+  arguments.check_positive(
     n_features=n_features, n_samples=n_samples, n_classes=n_classes
   )
   # scikit-learn is slow to import: only who needs it waits for it.
@@ -106,9 +107,9 @@ def random_binary(
     Data [n_samples, n_features], 0 or 1; labels [n_samples, 1].
 
   Raises:
-    ValueError: the seed is not usable, or a number is less than 1.
+    ValueError: the seed or a number is not usable.
   """
-  _check_positive(n_features=n_features, n_samples=n_samples)
+  arguments.check_positive(n_features=n_features, n_samples=n_samples)
   _, random_state = generators.seeded(random_seed)
   data = random_state.randint(2, size=(n_samples, n_features))
   return Dataset(data.astype(np.float32), np.zeros((n_samples, 1), np.int32))
@@ -128,10 +129,9 @@ def random_symmetric(
     Data [n_samples, n_features], labels [n_samples, 1].
 
   Raises:
-    ValueError: the seed is not usable, a number is less than 1, or n_samples is
-      odd.
+    ValueError: the seed or a number is not usable, or n_samples is odd.
   """
-  _check_positive(n_features=n_features, n_samples=n_samples)
+  arguments.check_positive(n_features=n_features, n_samples=n_samples)
   if n_samples % 2:
     raise ValueError(f"n_samples must be even, got {n_samples}")
   _, random_state = generators.seeded(random_seed)
@@ -164,9 +164,9 @@ def random_mlp(
     Data [n_samples, n_features], labels [n_samples], 0 or 1.
 
   Raises:
-    ValueError: the seed is not usable, or a number is less than 1.
+    ValueError: the seed or a number is not usable.
   """
-  _check_positive(
+  arguments.check_positive(
     n_features=n_features, n_samples=n_samples, n_layers=n_layers, width=width
   )
   _, random_state = generators.seeded(random_seed)
@@ -178,9 +178,3 @@ def random_mlp(
     outputs = np.maximum(outputs @ weights, 0)
   labels = outputs[:, 0] > 0
   return Dataset(data.astype(np.float32), labels.astype(np.int32))
-
-
-def _check_positive(**numbers: int) -> None:
-  for name, number in numbers.items():
-    if number < 1:
-      raise ValueError(f"{name} must be at least 1, got {number!r}")

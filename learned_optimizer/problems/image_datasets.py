@@ -24,16 +24,16 @@ class ImageSource(NamedTuple):
   (TFDS) prepared: they keep the original order of the rows.
 
   Attributes:
-    data_dir: The local folder of the data; None is TFDS's own default. Looked
+    data_dir: the local folder of the data; None is TFDS's own default. Looked
       for there are the files in which the sets were published: MNIST's
       `train-images-idx3-ubyte.gz`, `train-labels-idx1-ubyte.gz`,
       `t10k-images-idx3-ubyte.gz` and `t10k-labels-idx1-ubyte.gz`, also in
       `MNIST-data/`; CIFAR-10's `data_batch_1` to `data_batch_5` and
       `test_batch`, also in `cifar10/` or `cifar-10-batches-py/`; and then what
       TFDS prepared.
-    download: Whether a set that is not there is downloaded and prepared by
+    download: whether a set that is not there is downloaded and prepared by
       TFDS.
-    embedded_digits: Whether to use, instead of all this, the digits that come
+    embedded_digits: whether to use, instead of all this, the digits that come
       with scikit-learn, in the shapes of the set that is asked for.
   """
 
@@ -58,16 +58,16 @@ def mnist(train: bool = True, source: ImageSource = _DEFAULT_SOURCE) -> Dataset:
   images are left out.
 
   Args:
-    train: Whether to return the 55,000 images for training, or the 10,000 for
+    train: whether to return the 55,000 images for training, or the 10,000 for
       testing.
-    source: Where the data come from.
+    source: where the data come from.
 
   Returns:
     Data [N, 28, 28, 1] with values from 0 to 1, labels [N] from 0 to 9.
 
   Raises:
-    DataUnavailableError: The source does not have the set.
-    ValueError: A file is damaged or has too few images.
+    DataUnavailableError: the source does not have the set.
+    ValueError: a file is damaged or has too few images.
   """
   if source.embedded_digits:
     return _enlarged_digits(train, 28)
@@ -95,16 +95,16 @@ def cifar10(
   come in their order; those that TFDS prepared in its own.
 
   Args:
-    train: Whether to return the 50,000 images for training, or the 10,000 for
+    train: whether to return the 50,000 images for training, or the 10,000 for
       testing.
-    source: Where the data come from.
+    source: where the data come from.
 
   Returns:
     Data [N, 32, 32, 3] with values from 0 to 1, labels [N, 1] from 0 to 9.
 
   Raises:
-    DataUnavailableError: The source does not have the set.
-    ValueError: A file is damaged or has no images.
+    DataUnavailableError: the source does not have the set.
+    ValueError: a file is damaged or has no images.
   """
   if source.embedded_digits:
     data, labels = _enlarged_digits(train, 32)
@@ -128,7 +128,7 @@ def digits(train: bool = True) -> Dataset:
   Every fifth of the 1797 images is for testing, in the order of the file.
 
   Args:
-    train: Whether to return the 1438 images for training, or the 359 others.
+    train: whether to return the 1438 images for training, or the 359 others.
 
   Returns:
     Data [N, 64] with values from 0 to 1, labels [N] from 0 to 9.
@@ -188,10 +188,10 @@ def _load_prepared(
 
   Args:
     name: TFDS's name of the set.
-    train: Whether to load the split for training.
-    skipped: Number of images at the beginning of the split to leave out.
-    source: Where the data come from.
-    file_names: The published files, which were not found.
+    train: whether to load the split for training.
+    skipped: number of images at the beginning of the split to leave out.
+    source: where the data come from.
+    file_names: the published files, which were not found.
 
   Returns:
     Images, uint8 [N, height, width, channels], and labels, int64 [N].

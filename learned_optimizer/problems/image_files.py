@@ -31,13 +31,13 @@ def read_mnist(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
   """Reads a file of images and the file of their labels.
 
   Args:
-    paths: The two files, in this order.
+    paths: the two files, in this order.
 
   Returns:
     Images, uint8 [N, 28, 28, 1], and labels, uint8 [N].
 
   Raises:
-    ValueError: A file is damaged or not of this data set; the message names it.
+    ValueError: a file is damaged or not of this data set; the message names it.
   """
   images_path, labels_path = paths
   images = _read_idx(images_path, (28, 28))
@@ -50,13 +50,13 @@ def read_cifar10(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
   """Reads batches of images and labels.
 
   Args:
-    paths: The files, whose rows are appended in this order.
+    paths: the files, whose rows are appended in this order.
 
   Returns:
     Images, uint8 [N, 32, 32, 3], and labels, integers [N].
 
   Raises:
-    ValueError: A file is damaged or not of this data set; the message names it.
+    ValueError: a file is damaged or not of this data set; the message names it.
   """
   images, labels = zip(*map(_read_batch, paths), strict=True)
   return np.concatenate(images), np.concatenate(labels)

@@ -83,7 +83,7 @@ def test_mnist_conv_orig_problems(
   spec = Spec(
     pg.ConvNet,
     (_MNIST_SHAPE, 10, ((3, 3, 8), (5, 5, 8))),
-    {"activation": tf.nn.relu, "variant": "evaluation"},
+    {"activation": tf.nn.relu, "l2_reg_scale": 0.0},
   )
   return [Entry(spec, datasets.mnist(False, images), 64)]
 

@@ -21,13 +21,14 @@ class KerasProblem(problem.Problem):
 
   f(p) = mean of the loss over the batch + regularisation losses of the model,
   for the trainable weights p of the model. All other weights, for example the
-  statistics of batch normalisation, are constants: they keep the values that
-  the model was made with, and what the model would assign to them is dropped.
+  statistics of batch normalisation, are constants, and what the model would
+  assign to them is dropped. They keep the values that the model was made with;
+  but those that a function makes at random are drawn from `random_seed`.
 
-  Initial parameters are drawn by the initialisers of the layers. Each layer
-  with weights is copied by its config, where every seed, given or not, is
-  replaced by a new one, so that all draws differ and are fixed by the
-  generator. The weights that the model holds are not used.
+  Initial parameters, and such constants, are drawn by the initialisers of the
+  layers. Each layer with weights is copied by its config, where every seed,
+  given or not, is replaced by a new one, so that all draws differ and are fixed
+  by the generator. The trainable weights that the model holds are not used.
 
   Problems share compiled programs if they have the same loss and their models
   come from the same function, or are one model.
@@ -53,7 +54,8 @@ class KerasProblem(problem.Problem):
     Args:
       model: a built model, or a function that makes one.
       loss: a Keras loss, its name, or a function of labels and outputs.
-      random_seed: see base class; nothing depends on it.
+      random_seed: seed of the values of weights that are not trainable, where
+        they are random and model is a function; see base class.
       noise_stdev: see base class.
       training: whether the model runs as in training. Then batch normalisation
         takes the statistics of the batch; layers that draw random numbers, as
@@ -82,34 +84,45 @@ class KerasProblem(problem.Problem):
     variables = self._made.model.trainable_variables
     shapes = [tuple(v.shape) for v in variables]
     super().__init__(shapes, random_seed, noise_stdev)
-    self._check_draws()
-
-  def _check_draws(self):
-    """Raises ValueError if initial parameters are no function of the seed."""
-    first, second = (
-      self.initial_parameters(np.random.default_rng(0)) for _ in range(2)
-    )
-    variables = self._made.model.trainable_variables
-    for variable, a, b in zip(variables, first, second, strict=True):
-      if not np.array_equal(a, b):
-        raise ValueError(
-          f"the initial value of {variable.path} must be fixed by the seeds in "
-          "the config of its layer, got two values for the same seeds; let the "
-          "layer take its initialisers as arguments and return them from "
-          "get_config"
-        )
+    _check_redrawn(self._made.model, variables)
 
   def _draw_constants(
     self, random_state: np.random.RandomState
   ) -> dict[str, np.ndarray]:
     variables = self._made.model.non_trainable_variables
     values = _eagerly(lambda: [variable.numpy() for variable in variables])
+    drawn = _eagerly(lambda: self._random_constants(values))
+    if drawn:
+      chosen = [variables[i] for i in drawn]
+      _check_redrawn(self._made.model, chosen)
+      generator = np.random.default_rng(random_state.randint(2**31))
+      redrawn = _eagerly(lambda: _redrawn(self._made.model, chosen, generator))
+      for index, value in zip(drawn, redrawn, strict=True):
+        values[index] = value
     return {f"constant_{i}": value for i, value in enumerate(values)}
+
+  def _random_constants(self, values: Sequence[np.ndarray]) -> list[int]:
+    """Finds the constants that the function makes otherwise in another call.
+
+    Values loaded from a file, for example, are the same in every call. Integers
+    are the states of generators, which objectives do not use.
+    """
+    if self._made.source is self._made.model or not values:
+      return []
+    others = _model(self._made.source).non_trainable_variables
+    return [
+      index
+      for index, (value, other) in enumerate(zip(values, others, strict=True))
+      if np.issubdtype(value.dtype, np.floating)
+      and not np.array_equal(value, other.numpy())
+    ]
 
   def _draw_parameters(self, generator: generators.Generator) -> list[Any]:
     def draw(host_generator):
       model = self._made.model
-      return _eagerly(lambda: _redrawn(model, host_generator))
+      return _eagerly(
+        lambda: _redrawn(model, model.trainable_variables, host_generator)
+      )
 
     return generators.draw_on_host(generator, draw)
 
@@ -134,8 +147,7 @@ class KerasProblem(problem.Problem):
     Raises:
       ValueError: data or labels are missing, or a layer draws random numbers.
     """
-    if data is None or labels is None:
-      raise ValueError("data and labels must be given, got None")
+    self._check_given(data=data, labels=labels)
     parameters = [tf.convert_to_tensor(p) for p in parameters]
     dtype = parameters[0].dtype
     model = self._made.model
@@ -208,28 +220,48 @@ def _model(source: keras.Model | MakeModel) -> keras.Model:
   return model
 
 
+def _check_redrawn(
+  model: keras.Model, variables: Sequence[keras.Variable]
+) -> None:
+  """Raises ValueError if initial values are no function of the generator."""
+  first, second = (
+    _eagerly(lambda: _redrawn(model, variables, np.random.default_rng(0)))
+    for _ in range(2)
+  )
+  for variable, a, b in zip(variables, first, second, strict=True):
+    if not np.array_equal(a, b):
+      raise ValueError(
+        f"the initial value of {variable.path} must be fixed by the seeds in "
+        "the config of its layer, got two values for the same seeds; let the "
+        "layer take its initialisers as arguments and return them from "
+        "get_config"
+      )
+
+
 def _redrawn(
-  model: keras.Model, generator: np.random.Generator
+  model: keras.Model,
+  variables: Sequence[keras.Variable],
+  generator: np.random.Generator,
 ) -> list[np.ndarray]:
-  """New initial values of the trainable weights."""
+  """New initial values of some weights of a model."""
   values = {}
-  for layer in _layers_with_weights(model):
+  for layer in _layers_with(model, {id(variable) for variable in variables}):
     copy = _copied(layer, "seed", lambda: int(generator.integers(2**31)))
     for old, new in zip(layer.variables, copy.variables, strict=True):
       values[id(old)] = new.numpy()
-  return [values[id(variable)] for variable in model.trainable_variables]
+  return [values[id(variable)] for variable in variables]
 
 
-def _layers_with_weights(layer: keras.Layer) -> Iterator[keras.Layer]:
-  """The smallest layers that together have all trainable weights."""
+def _layers_with(layer: keras.Layer, wanted: set[int]) -> Iterator[keras.Layer]:
+  """The smallest layers that together have all weights with the wanted ids."""
   # Keras has no public way to get at the layers in a layer that is no model.
   parts = list(layer._flatten_layers(include_self=False, recursive=False))
-  held = {id(v) for part in parts for v in part.trainable_variables}
-  if all(id(v) in held for v in layer.trainable_variables):
-    for part in parts:
-      yield from _layers_with_weights(part)
-  else:
+  held = {id(v) for part in parts for v in part.variables}
+  if any(id(v) in wanted - held for v in layer.variables):
     yield layer
+  else:
+    for part in parts:
+      yield from _layers_with(part, wanted)
 
 
 def _copied(

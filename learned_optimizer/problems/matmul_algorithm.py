@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import problem, problem_spec
+from learned_optimizer.problems import arguments, problem, problem_spec
 
 
 class MatMulAlgorithm(problem.Problem):
@@ -39,7 +39,7 @@ class MatMulAlgorithm(problem.Problem):
     Raises:
       ValueError: an argument that cannot be used.
     """
-    problem.check_positive(n=n, k=k)
+    arguments.check_positive(n=n, k=k)
     if n < 2:
       raise ValueError(f"n must be at least 2, got {n}")
     if not n**2 <= k <= n**3:

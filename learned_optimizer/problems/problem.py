@@ -14,6 +14,9 @@ from learned_optimizer import generators
 Array = np.ndarray | tf.Tensor | tf.Variable
 Gradient = tf.Tensor | tf.IndexedSlices
 
+# What problems add where they divide, take logarithms or roots.
+EPSILON = 1e-6
+
 _PARAMETER_SCOPE = "parameters"
 
 
@@ -39,7 +42,8 @@ class Problem(abc.ABC):
     random_seed: the seed that the constants were drawn from.
     noise_stdev: standard deviation of the noise added to gradients.
     init_fn: a function of a session, run before each meta-iteration.
-    constants: the instance data, a mapping of names to float32 arrays.
+    constants: the instance data, a mapping of names to arrays: float32, or in
+      adapted models of the types of their weights.
   """
 
   def __init__(
@@ -74,7 +78,7 @@ class Problem(abc.ABC):
   def _draw_constants(
     self, random_state: np.random.RandomState
   ) -> Mapping[str, Array]:
-    """Draws the instance data, named float32 arrays."""
+    """Draws the instance data, named arrays."""
     del random_state
     return {}
 
@@ -278,8 +282,10 @@ class Problem(abc.ABC):
 
     Returns:
       Gradients in the order of the parameters. A gradient with respect to rows
-      of a table remains `tf.IndexedSlices`, with noise on its values only;
-      values for one row that occurs twice share the noise drawn for that row.
+      of a table remains `tf.IndexedSlices`, with noise on its values only. A
+      row that occurs n times gets sqrt(n) times the noise drawn for it, in n
+      equal shares: its sum is distributed as with noise of its own for each
+      value, which is what random ops make.
 
     Raises:
       ValueError: the objective does not depend on one of the parameters, or
@@ -307,17 +313,6 @@ class Problem(abc.ABC):
     ]
 
 
-def check_positive(**arguments: int) -> None:
-  """Raises ValueError, naming the argument, unless all are positive integers.
-
-  Args:
-    **arguments: values by the names that the error shall show.
-  """
-  for name, value in arguments.items():
-    if not isinstance(value, int | np.integer) or value < 1:
-      raise ValueError(f"{name} must be a positive integer, got {value!r}")
-
-
 def to_float32(draw: Array) -> Array:
   """Casts what a generator drew: arrays are float64, tensors float32."""
   return draw if isinstance(draw, tf.Tensor) else draw.astype(np.float32)
@@ -334,7 +329,16 @@ def _add_noise(
   """Adds noise_stdev times draw, or times a random op if draw is None."""
   if isinstance(gradient, tf.IndexedSlices):
     if draw is not None:
-      draw = tf.gather(draw, gradient.indices)
+      # How often a row occurs may not be known before the program runs, so that
+      # only one number for each element of the table can be drawn for it.
+      count = tf.math.unsorted_segment_sum(
+        tf.ones_like(gradient.indices, draw.dtype),
+        gradient.indices,
+        draw.shape[0],
+      )
+      shares = tf.math.rsqrt(tf.gather(count, gradient.indices))
+      shares = tf.reshape(shares, [-1] + [1] * (len(draw.shape) - 1))
+      draw = tf.gather(draw, gradient.indices) * shares
     values = _add_noise(gradient.values, noise_stdev, draw)
     return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
   if draw is None:

@@ -35,7 +35,7 @@ from learned_optimizer.problems.function_problem_sets import (
   sum_problems,
   sum_problems_noisy,
 )
-from learned_optimizer.problems.generated_data_problem_sets import (
+from learned_optimizer.problems.generated_problem_sets import (
   dependency_chain_problems,
   fully_connected_random_2_class_problems,
   one_hot_sparse_softmax_2_class_sparse_problems,
@@ -47,7 +47,6 @@ from learned_optimizer.problems.generated_data_problem_sets import (
   sparse_softmax_2_class_sparse_problems,
   sum_of_quadratics_problems,
 )
-from learned_optimizer.problems.named_problems import test_problems
 from learned_optimizer.problems.image_problem_sets import (
   cifar10_conv_problems,
   digits_mlp_problems,
@@ -60,6 +59,7 @@ from learned_optimizer.problems.image_problem_sets import (
   test_mnist_mlp_problems,
   test_mnist_mlp_relu_problems,
 )
+from learned_optimizer.problems.named_problems import test_problems
 
 _Set = Callable[..., list[Entry]]
 

@@ -7,10 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import problem
-
-# Keeps the powers of `Norm` differentiable where a residual is 0.
-_EPSILON = 1e-6
+from learned_optimizer.problems import arguments, problem
 
 
 class _LinearResidual(problem.Problem):
@@ -36,7 +33,7 @@ class _LinearResidual(problem.Problem):
     Raises:
       ValueError: an argument that cannot be used.
     """
-    problem.check_positive(ndim=ndim)
+    arguments.check_positive(ndim=ndim)
     super().__init__([(ndim, 1)], random_seed, noise_stdev)
 
   def _draw_constants(
@@ -114,7 +111,8 @@ class Norm(_LinearResidual):
   ) -> tf.Tensor:
     """See base class."""
     (p,) = parameters
-    sizes = tf.abs(self._residual(p)) + _EPSILON
+    # Keeps the power differentiable where a residual is 0.
+    sizes = tf.abs(self._residual(p)) + problem.EPSILON
     total = tf.reduce_sum(tf.pow(sizes, self.norm_power))
     return tf.pow(total, 1 / self.norm_power)
 

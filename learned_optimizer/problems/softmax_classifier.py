@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import problem
+from learned_optimizer.problems import arguments, problem
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
@@ -173,6 +173,6 @@ class SoftmaxClassifier(problem.Problem):
 
 def check_n_classes(n_classes: int) -> None:
   """Raises ValueError unless n_classes is an integer of at least 2."""
-  problem.check_positive(n_classes=n_classes)
+  arguments.check_positive(n_classes=n_classes)
   if n_classes < 2:
     raise ValueError(f"n_classes must be at least 2, got {n_classes}")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import problem
+from learned_optimizer.problems import arguments, problem
 
 Surface = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -277,7 +277,7 @@ class Michalewicz(Problem2D):
 
 def _mesh(xlim: float, ylim: float, n: int) -> tuple[np.ndarray, np.ndarray]:
   """The coordinates of an n times n grid around the origin."""
-  problem.check_positive(n=n)
+  arguments.check_positive(n=n)
   return tuple(
     np.meshgrid(np.linspace(-xlim, xlim, n), np.linspace(-ylim, ylim, n))
   )

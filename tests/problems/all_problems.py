@@ -154,7 +154,7 @@ CASES = [
   Case(
     "sparse",
     lambda **k: pg.SparseProblem(
-      spec(pg.FullyConnected, 4, 2, (3,)), zero_probability=0.0, **k
+      spec(pg.SoftmaxRegression, 4, 3), zero_probability=0.0, **k
     ),
     4,
     2,
@@ -189,26 +189,20 @@ CASES = [
     starts_normal=False,
   ),
   Case("softmax", lambda **k: pg.SoftmaxRegression(4, 2, **k), 4, 2),
-  Case("softmax_3", lambda **k: pg.SoftmaxRegression(4, 3, **k), 4, 3),
+  Case(
+    "softmax_training",
+    lambda **k: pg.SoftmaxRegression(4, 3, variant="training", **k),
+    4,
+    3,
+  ),
   Case(
     "fully_connected", lambda **k: pg.FullyConnected(4, 2, (3, 2), **k), 4, 2
   ),
   Case(
-    "fully_connected_10",
-    lambda **k: pg.FullyConnected(4, 10, (3,), l2_reg_scale=0.0, **k),
+    "fully_connected_evaluation",
+    lambda **k: pg.FullyConnected(4, 10, (3,), variant="evaluation", **k),
     4,
     10,
-  ),
-  *(
-    Case(
-      f"fully_connected_{variant}",
-      lambda variant=variant, **k: pg.FullyConnected(
-        4, 3, (3, 2), variant=variant, **k
-      ),
-      4,
-      3,
-    )
-    for variant in ("training", "evaluation")
   ),
   *(
     Case(name, lambda build=build, **k: build(5, 3, **k), 4, 3, tokens=3)
@@ -228,21 +222,13 @@ CASES = [
   Case(
     "conv_training",
     lambda **k: pg.TrainingConvNet(
-      (2, 4, 3), 3, ((3, 3, 2), (2, 2, 3)), tf.nn.sigmoid, **k
+      (2, 4, 3), 3, ((3, 3, 2),), tf.nn.sigmoid, **k
     ),
     (4, 3, 2),
     3,
   ),
   Case(
     "conv_evaluation",
-    lambda **k: pg.EvaluationConvNet(
-      (2, 12, 11), 3, ((2, 3, 2), (2, 2, 3)), tf.nn.sigmoid, affine_size=6, **k
-    ),
-    (12, 11, 2),
-    3,
-  ),
-  Case(
-    "conv_evaluation_stride",
     lambda **k: pg.EvaluationConvNet(
       (2, 9, 8), 3, ((3, 2, 2, 2),), tf.nn.sigmoid, affine_size=8, **k
     ),

@@ -60,6 +60,12 @@ def test_derivatives(size, extents, stride, keep_size, jit_compile):
     np.testing.assert_allclose(value, reference, rtol=1e-9, atol=1e-9)
 
 
+def test_size_cannot_be_kept_with_a_stride():
+  images, kernel = tf.ones([1, 4, 4, 1]), tf.ones([3, 3, 1, 1])
+  with pytest.raises(ValueError, match="stride must be 1 .* got 2"):
+    convolution.convolution(images, kernel, stride=2, keep_size=True)
+
+
 def test_batch_of_unknown_size():
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     images = tf.compat.v1.placeholder(tf.float32, [None, 5, 5, 1])

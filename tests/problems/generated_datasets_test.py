@@ -180,11 +180,11 @@ class TestBadArguments:
     [
       (
         lambda: datasets.noisy_parity_class(0),
-        "n_samples must be at least 1, got 0",
+        "n_samples must be a positive integer, got 0",
       ),
       (
         lambda: datasets.noisy_parity_class(5, n_context_ids=0),
-        "n_context_ids must be at least 1, got 0",
+        "n_context_ids must be a positive integer, got 0",
       ),
       (
         lambda: datasets.noisy_parity_class(5, noise_prob=1.5),
@@ -192,7 +192,7 @@ class TestBadArguments:
       ),
       (
         lambda: datasets.random(4, 20, n_classes=0),
-        "n_classes must be at least 1, got 0",
+        "n_classes must be a positive integer, got 0",
       ),
       (
         lambda: datasets.random(2, 20, n_classes=4),
@@ -200,7 +200,15 @@ class TestBadArguments:
       ),
       (
         lambda: datasets.random_binary(-4, 20),
-        "n_features must be at least 1, got -4",
+        "n_features must be a positive integer, got -4",
+      ),
+      (
+        lambda: datasets.random_binary("4", 20),
+        "n_features must be a positive integer, got '4'",
+      ),
+      (
+        lambda: datasets.random_binary(4, 2.5),
+        "n_samples must be a positive integer, got 2.5",
       ),
       (
         lambda: datasets.random_symmetric(4, 7),
@@ -208,7 +216,7 @@ class TestBadArguments:
       ),
       (
         lambda: datasets.random_mlp(4, 20, n_layers=0),
-        "n_layers must be at least 1, got 0",
+        "n_layers must be a positive integer, got 0",
       ),
     ],
   )

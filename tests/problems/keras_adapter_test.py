@@ -159,6 +159,53 @@ class TestObjective:
     kernel = problem.constants["constant_0"]
     np.testing.assert_array_equal(kernel, model.layers[0].kernel)
 
+  def test_random_constants_are_drawn_from_the_seed(self):
+    def make_model():
+      model = keras.Sequential(
+        [
+          keras.Input([4]),
+          layers.Dense(3, name="frozen"),
+          layers.Dense(3, name="loaded"),
+          layers.BatchNormalization(),
+          layers.Dropout(0.5),
+          layers.Dense(3),
+        ]
+      )
+      model.get_layer("frozen").trainable = False
+      model.get_layer("loaded").set_weights([2 * np.eye(3), np.ones(3)])
+      model.get_layer("loaded").trainable = False
+      return model
+
+    one, again, other = (
+      list(KerasProblem(make_model, "mse", random_seed=s).constants.values())
+      for s in (1, 1, 2)
+    )
+    kernel, *rest = one
+    np.testing.assert_array_equal(kernel, again[0])
+    assert not np.any(kernel == other[0])
+    assert 0.2 < kernel.std() < 1  # Glorot's uniform: sqrt(2 / 7) = 0.53
+    for value, again_value, other_value in zip(
+      rest[:-1], again[1:-1], other[1:-1], strict=True
+    ):
+      np.testing.assert_array_equal(value, again_value)
+      np.testing.assert_array_equal(value, other_value)
+    np.testing.assert_array_equal(one[2], 2 * np.eye(3))
+    # A model that is given keeps its values, whatever the seed is.
+    model = make_model()
+    constants = KerasProblem(model, "mse", random_seed=1).constants
+    np.testing.assert_array_equal(
+      constants["constant_0"], model.get_layer("frozen").kernel
+    )
+
+  def test_random_constant_that_cannot_be_seeded(self):
+    def make_model():
+      model = keras.Sequential([keras.Input([4]), Own(), layers.Dense(3)])
+      model.layers[0].trainable = False
+      return model
+
+    with pytest.raises(ValueError, match="own.* must be fixed by the seeds"):
+      KerasProblem(make_model, "mse")
+
   def test_tokens_and_recurrent_layers(self):
     def make_model():
       return keras.Sequential(
@@ -258,7 +305,7 @@ class TestInitialParameters:
     assert all(map(np.array_equal, parameters, expected))
 
   def test_layer_that_cannot_be_seeded(self):
-    with pytest.raises(ValueError, match="own/.* must be fixed by the seeds"):
+    with pytest.raises(ValueError, match="own.*/.* must be fixed by the seeds"):
       KerasProblem(_sequential(Own), "mse")
 
   def test_layer_that_cannot_be_copied(self):
@@ -326,5 +373,5 @@ class TestErrors:
 
   def test_no_data(self):
     problem = KerasProblem(make_dense, "mse")
-    with pytest.raises(ValueError, match="data and labels must be given"):
+    with pytest.raises(ValueError, match="KerasProblem needs data and labels"):
       problem.objective(parameters_of(problem))

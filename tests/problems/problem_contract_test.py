@@ -15,6 +15,7 @@ from tests.problems.all_problems import (
   objective_and_gradients,
   parameters_of,
 )
+from tests.problems.training import check_compiled_training
 
 
 class TestEveryProblem:
@@ -111,41 +112,18 @@ class TestEveryProblem:
       name: tf.Variable(value) for name, value in problem.constants.items()
     }
     problem = problem.with_constants(constants)
-    draws = problem.draws(3, np.random.default_rng(1))
     rows = np.array([[0, 2, 4], [1, 3, 5], [0, 1, 2]])
-
-    def trained_gradients(*initial):
-      def body(step, *parameters):
-        batch = (None, None)
-        if data is not None:
-          chosen = tf.gather(rows, step)
-          batch = (tf.gather(data, chosen), tf.gather(labels, chosen))
-        gradients = problem.gradients(
-          problem.objective(parameters, *batch),
-          parameters,
-          [tf.gather(d, step) for d in draws],
-        )
-        moved = [
-          p - case.learning_rate * g
-          for p, g in zip(parameters, gradients, strict=True)
-        ]
-        return step + 1, *moved
-
-      _, *trained = tf.while_loop(
-        lambda step, *_: step < 3,
-        body,
-        (tf.constant(0), *initial),
-        maximum_iterations=3,
-      )
-      objective = problem.objective(trained, data, labels)
-      return tf.gradients(objective, list(initial))
-
-    initial = [tf.constant(p) for p in parameters_of(problem)]
-    plain = tf.function(trained_gradients)(*initial)
-    compiled = tf.function(trained_gradients, jit_compile=True)(*initial)
-    for expected, actual in zip(plain, compiled, strict=True):
-      assert np.linalg.norm(expected) > 0
-      np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+    check_compiled_training(
+      problem,
+      parameters_of(problem),
+      data,
+      labels,
+      learning_rate=case.learning_rate,
+      rows=None if data is None else rows,
+      draws=problem.draws(3, np.random.default_rng(1)),
+      rtol=1e-4,
+      atol=1e-6,
+    )
 
   @each_case
   def test_structure_tells_programs_apart(self, case):

@@ -148,7 +148,11 @@ class TestProblem:
     assert indices.tolist() == [1, 3, 1]
     assert dense_shape.tolist() == [4, 3]
     if given:
-      np.testing.assert_allclose(values, 1 + 0.5 * draws[indices], rtol=1e-6)
+      # Row 1 occurs twice: the sum has sqrt(2) times the deviation of one.
+      shares = np.sqrt([[0.5], [1], [0.5]])
+      np.testing.assert_allclose(
+        values, 1 + 0.5 * shares * draws[indices], rtol=1e-6
+      )
     else:
       assert values.shape == (3, 3)
       assert np.unique(values).size == 9

@@ -1,4 +1,4 @@
-"""Tests of problems with coupled parameters: numbers of the original code."""
+"""Tests of problems of many parameters: numbers of the original code."""
 
 import numpy as np
 import pytest
@@ -66,8 +66,45 @@ class TestOutwardSnake:
       objective_and_gradients(pg.OutwardSnake(3), [np.zeros(3, np.float32)])
 
 
+class TestQuadraticsOfData:
+  ROWS = np.array([[1, -1, 0.5], [2, 0, 1]], np.float32)
+  POINT = np.array([[1, 2, 3]], np.float32)
+  ORIGIN = np.zeros((1, 3), np.float32)
+
+  def test_projection_quadratic(self):
+    problem = pg.ProjectionQuadratic(3)
+    value, gradients = objective_and_gradients(problem, [self.POINT], self.ROWS)
+    np.testing.assert_allclose(value, 20.25)
+    np.testing.assert_allclose(gradients[0], [[10, 4, 7.5]])
+
+  def test_sum_of_quadratics(self):
+    problem = pg.SumOfQuadratics(3)
+    value, gradients = objective_and_gradients(problem, [self.POINT], self.ROWS)
+    np.testing.assert_allclose(value, 17)
+    np.testing.assert_allclose(gradients[0], [[-2, 10, 9]])
+    value, _ = objective_and_gradients(problem, [self.ORIGIN], self.ROWS)
+    assert value == np.float32(1e-12)
+    symmetric = np.concatenate([self.ROWS, -self.ROWS])
+    value, _ = objective_and_gradients(problem, [self.POINT], symmetric)
+    np.testing.assert_allclose(value, 4 * 14, rtol=1e-6)
+
+  @pytest.mark.parametrize(
+    "build", [pg.ProjectionQuadratic, pg.SumOfQuadratics]
+  )
+  def test_data_are_needed(self, build):
+    with pytest.raises(ValueError, match=f"{build.__name__} needs data, got"):
+      objective_and_gradients(build(3), [self.ORIGIN])
+
+
 @pytest.mark.parametrize(
-  "build", [pg.DependencyChain, pg.MinMaxWell, pg.OutwardSnake]
+  "build",
+  [
+    pg.DependencyChain,
+    pg.MinMaxWell,
+    pg.OutwardSnake,
+    pg.ProjectionQuadratic,
+    pg.SumOfQuadratics,
+  ],
 )
 def test_bad_arguments(build):
   with pytest.raises(ValueError, match="ndim must be a positive integer"):

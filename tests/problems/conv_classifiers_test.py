@@ -13,6 +13,7 @@ from tests.problems.all_problems import (
   objective_and_gradients,
   parameters_of,
 )
+from tests.problems.training import check_compiled_training
 
 _MNIST = ((1, 28, 28), 10)
 _CIFAR10 = ((3, 32, 32), 10)
@@ -36,9 +37,7 @@ _NETWORKS = {
     2.3191178,
   ),
   "original_mnist": (
-    lambda: pg.ConvNetOrig(
-      *_MNIST, [(3, 3, 8), (5, 5, 8)], variant="evaluation"
-    ),
+    lambda: pg.ConvNetOrig(*_MNIST, [(3, 3, 8), (5, 5, 8)], l2_reg_scale=0.0),
     64,
     64402,
     [(3, 3, 1, 8), (5, 5, 8, 8), (6272, 10), (10,)],
@@ -127,6 +126,14 @@ class TestCheckValues:
 
 
 class TestConvNets:
+  def test_regularisation(self):
+    convolutional = ((1, 6, 6), 2, [(3, 3, 2)])
+    assert pg.ConvNet(*convolutional).l2_reg_scale == 1e-3
+    assert pg.ConvNet(*convolutional, l2_reg_scale=0.5).l2_reg_scale == 0.5
+    assert pg.TrainingConvNet(*convolutional).l2_reg_scale == 0
+    pooled = pg.EvaluationConvNet(*convolutional, affine_size=8)
+    assert pooled.l2_reg_scale == 0
+
   @pytest.mark.parametrize("name", _NETWORKS)
   def test_initial_scale(self, name):
     problem = _NETWORKS[name][0]()
@@ -141,7 +148,6 @@ class TestConvNets:
   @pytest.mark.parametrize(
     "problem",
     [
-      pg.ConvNet((1, 6, 6), 3, ((3, 3, 2),), l2_reg_scale=0.0),
       pg.TrainingConvNet((1, 6, 6), 3, ((3, 3, 2),)),
       pg.EvaluationConvNet(
         (1, 12, 11), 3, ((2, 2, 3), (2, 3, 2)), affine_size=4
@@ -156,30 +162,16 @@ class TestConvNets:
     data = random_state.randn(*_images(problem, 8))
     labels = random_state.randint(3, size=8)
 
-    def trained_gradients(*initial):
-      def body(step, *parameters):
-        objective = problem.objective(parameters, data, labels)
-        gradients = problem.gradients(objective, parameters)
-        moved = [
-          p - 0.01 * g for p, g in zip(parameters, gradients, strict=True)
-        ]
-        return step + 1, *moved
-
-      _, *trained = tf.while_loop(
-        lambda step, *_: step < 3,
-        body,
-        (tf.constant(0), *initial),
-        maximum_iterations=3,
-      )
-      objective = problem.objective(trained, data, labels)
-      return tf.gradients(objective, list(initial))
-
-    initial = [tf.constant(value) for value in initial]
-    plain = tf.function(trained_gradients)(*initial)
-    compiled = tf.function(trained_gradients, jit_compile=True)(*initial)
-    for expected, actual in zip(plain, compiled, strict=True):
-      assert np.linalg.norm(expected) > 1e-3
-      np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-9)
+    check_compiled_training(
+      problem,
+      initial,
+      data,
+      labels,
+      learning_rate=0.01,
+      rtol=1e-7,
+      atol=1e-9,
+      least_norm=1e-3,
+    )
 
   def test_no_variables_but_the_parameters(self):
     problem = pg.EvaluationConvNet((1, 5, 5), 2, [(2, 2, 1)], affine_size=4)

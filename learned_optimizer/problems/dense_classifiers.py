@@ -8,11 +8,17 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import problem, softmax_classifier
+from learned_optimizer.problems import arguments, problem, softmax_classifier
 
 
-class SoftmaxRegression(softmax_classifier.SoftmaxClassifier):
-  """Linear classification: logits = X W + b."""
+class _LinearClassifier(softmax_classifier.SoftmaxClassifier):
+  """Base class of linear classifiers: logits = features W + b.
+
+  Subclasses set `has_embedding`, whether the features are made with the matrix
+  of an embedding, which is then the first parameter.
+  """
+
+  has_embedding: bool
 
   def __init__(
     self,
@@ -28,8 +34,8 @@ class SoftmaxRegression(softmax_classifier.SoftmaxClassifier):
     """Initialises the problem with parameters W [F, C] and b [C].
 
     Args:
-      n_features: number of features of an example.
-      n_classes: number of classes, at least 2.
+      n_features: number of features F, the width of the embedding if any.
+      n_classes: number of classes C, and of tokens if any, at least 2.
       activation: without effect, as in the original.
       random_seed: see base class.
       noise_stdev: standard deviation of the noise added to gradients.
@@ -39,10 +45,11 @@ class SoftmaxRegression(softmax_classifier.SoftmaxClassifier):
     Raises:
       ValueError: an argument that cannot be used.
     """
-    problem.check_positive(n_features=n_features)
+    arguments.check_positive(n_features=n_features)
     softmax_classifier.check_n_classes(n_classes)
+    embedding = [(n_classes, n_features)] if self.has_embedding else []
     super().__init__(
-      [(n_features, n_classes), (n_classes,)],
+      [*embedding, (n_features, n_classes), (n_classes,)],
       random_seed,
       noise_stdev,
       l2_reg_scale=l2_reg_scale,
@@ -50,6 +57,12 @@ class SoftmaxRegression(softmax_classifier.SoftmaxClassifier):
     )
     self.n_features = n_features
     self.activation = activation
+
+
+class SoftmaxRegression(_LinearClassifier):
+  """Linear classification: logits = X W + b, with W [F, C] and b [C]."""
+
+  has_embedding = False
 
   def inference(
     self, parameters: Sequence[tf.Tensor], data: problem.Array
@@ -59,48 +72,10 @@ class SoftmaxRegression(softmax_classifier.SoftmaxClassifier):
     return tf.matmul(_flatten(data, self.n_features, w.dtype), w) + b
 
 
-class _SparseSoftmaxRegression(softmax_classifier.SoftmaxClassifier):
-  """Linear classification of sums of embedded tokens.
+class _SparseSoftmaxRegression(_LinearClassifier):
+  """Base class of linear classification of sums of embedded tokens."""
 
-  logits = (sum over the tokens t of an example of E[t]) W + b. As in the
-  original, the vocabulary has as many tokens as there are classes.
-  """
-
-  def __init__(
-    self,
-    n_features: int,
-    n_classes: int,
-    activation: softmax_classifier.Activation = tf.identity,
-    random_seed: generators.Seed = None,
-    noise_stdev: float = 0,
-    l2_reg_scale: float | None = None,
-    *,
-    variant: str = "original",
-  ) -> None:
-    """Initialises the problem with parameters E [C, F], W [F, C] and b [C].
-
-    Args:
-      n_features: width of an embedding.
-      n_classes: number of classes and of tokens, at least 2.
-      activation: without effect, as in the original.
-      random_seed: see base class.
-      noise_stdev: standard deviation of the noise added to gradients.
-      l2_reg_scale: see base class.
-      variant: see base class.
-
-    Raises:
-      ValueError: an argument that cannot be used.
-    """
-    problem.check_positive(n_features=n_features)
-    softmax_classifier.check_n_classes(n_classes)
-    super().__init__(
-      [(n_classes, n_features), (n_features, n_classes), (n_classes,)],
-      random_seed,
-      noise_stdev,
-      l2_reg_scale=l2_reg_scale,
-      variant=variant,
-    )
-    self.activation = activation
+  has_embedding = True
 
   def inference(
     self, parameters: Sequence[tf.Tensor], data: problem.Array
@@ -117,8 +92,9 @@ class _SparseSoftmaxRegression(softmax_classifier.SoftmaxClassifier):
 class SparseSoftmaxRegression(_SparseSoftmaxRegression):
   """Linear classification of sums of embedded tokens, looked up.
 
-  logits = (sum over the tokens t of an example of E[t]) W + b. As in the
-  original, the vocabulary has as many tokens as there are classes.
+  logits = (sum over the tokens t of an example of E[t]) W + b, with parameters
+  E [C, F], W [F, C] and b [C]. As in the original, the vocabulary has as many
+  tokens as there are classes.
 
   Without regularisation the gradient with respect to E is `tf.IndexedSlices`;
   the term of the regularisation makes it dense.
@@ -169,10 +145,10 @@ class FullyConnected(softmax_classifier.SoftmaxClassifier):
     Raises:
       ValueError: an argument that cannot be used.
     """
-    problem.check_positive(n_features=n_features)
+    arguments.check_positive(n_features=n_features)
     softmax_classifier.check_n_classes(n_classes)
     for index, size in enumerate(hidden_sizes):
-      problem.check_positive(**{f"hidden_sizes[{index}]": size})
+      arguments.check_positive(**{f"hidden_sizes[{index}]": size})
     param_shapes = []
     for layer in itertools.pairwise((n_features, *hidden_sizes, n_classes)):
       param_shapes += [layer, layer[1:]]
