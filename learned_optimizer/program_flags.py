@@ -186,7 +186,7 @@ flags.register_multi_flags_validator(
 
 def _are_integers(values: Sequence[str], smallest: int = 0) -> bool:
   return bool(values) and all(
-    v.strip().isdigit() and int(v) >= smallest for v in values
+    v.strip().isdecimal() and int(v) >= smallest for v in values
   )
 
 

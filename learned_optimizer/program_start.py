@@ -1,5 +1,6 @@
 """How metarun and metatest start and end."""
 
+import math
 import os
 import pathlib
 import sys
@@ -15,9 +16,14 @@ _WITHOUT_EFFECT = ("nan_l2_reg",)
 def parse(argv: list[str]) -> list[str]:
   """Parses flags for `app.run`; a wrong one ends the program with one line."""
   try:
-    return flags.FLAGS(argv)
+    rest = flags.FLAGS(argv)
   except flags.Error as error:
     fail(f"{error} (--help explains the flags)")
+  for name, value in flags.FLAGS.flag_values_dict().items():
+    # Bounds of flags let it pass.
+    if isinstance(value, float) and math.isnan(value):
+      fail(f"--{name} must be a number, got nan.")
+  return rest
 
 
 def run(argv: Sequence[str], work: Callable[[], None]) -> None:

@@ -14,8 +14,12 @@ from absl import flags as absl_flags
 from matplotlib import image
 
 import learned_optimizer
-from learned_optimizer import program_choices
-from learned_optimizer.problems.problem_sets import DEFAULT_SETS, TRAINING_SETS
+from learned_optimizer import program_choices, program_flags
+from learned_optimizer.problems.problem_sets import (
+  DEFAULT_SETS,
+  EVALUATION_SETS,
+  TRAINING_SETS,
+)
 from tests import image_sets
 
 _ROOT = pathlib.Path(learned_optimizer.__file__).parents[1]
@@ -394,6 +398,16 @@ def test_selected_sets(given, expected):
   assert selected == [name for name in TRAINING_SETS if name in expected]
 
 
+def test_every_set_has_a_flag():
+  """So have names that the originals declared without a problem."""
+  sets = {*TRAINING_SETS, *EVALUATION_SETS}
+  assert set(program_flags.PROBLEM_SET_NAMES) - sets == {
+    *("mnist_conv_wider", "mnist_conv_4layers", "cifar10_conv_4layers"),
+    "vgg16",
+  }
+  assert sets < set(program_flags.PROBLEM_SET_NAMES)
+
+
 # Mistakes.
 
 
@@ -405,6 +419,8 @@ def test_selected_sets(given, expected):
     ("metarun", "--num_problems=many", ["--num_problems", "many"]),
     ("metarun", "--num_problems=0", ["--num_problems", "0"]),
     ("metarun", "--meta_learning_rate=0", ["--meta_learning_rate"]),
+    ("metarun", "--max_lr=nan", ["--max_lr", "nan"]),
+    ("metarun", "--cell_sizes=²", ["--cell_sizes"]),
     ("metarun", "--min_lr=1", ["--min_lr must not be greater than --max_lr"]),
     ("metarun", "--testing_steps=5,x", ["--testing_steps"]),
     ("metarun", "--testing_steps=0", ["--testing_steps"]),

@@ -67,7 +67,6 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       use_attention,
     )
     self._graph = tf.compat.v1.get_default_graph()
-    self._foreign_variables = self._scope_variables()
     self._global_state_variables = weakref.WeakKeyDictionary()
     self._variables_with_slots = weakref.WeakKeyDictionary()
 
@@ -115,19 +114,13 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
   def weights(self) -> Mapping[str, tf.Variable]:
     """The variables that meta-training changes, by checkpoint name.
 
-    Those in the scope LOL that were made, in the graph of the optimizer, after
-    the base constructor; a subclass makes them in its own constructor.
+    The trainable ones of the graph in the scope LOL; a subclass makes them in
+    its constructor.
     """
-    return {
-      variable.op.name: variable
-      for variable in self._scope_variables()
-      if not any(variable is other for other in self._foreign_variables)
-    }
-
-  def _scope_variables(self):
-    return self._graph.get_collection(
+    variables = self._graph.get_collection(
       tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES, f"{OPTIMIZER_SCOPE}/"
     )
+    return {variable.op.name: variable for variable in variables}
 
   def read_weights(self, path: str) -> Mapping[str, Any]:
     """The weights in a checkpoint, by checkpoint name.
@@ -229,8 +222,10 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       list of true parameters.
 
     Raises:
-      TypeError: if something is neither a gradient nor a variable.
-      ValueError: if there is no gradient, or a shape is not fully defined.
+      TypeError: if something is neither a gradient nor a variable, or is not
+        float32.
+      ValueError: if there is no gradient or one of another shape, a variable is
+        given twice, or a shape is not fully defined.
     """
     pairs = self._checked_pairs(grads_and_vars)
     variables = [var for _, var in pairs]
@@ -298,7 +293,26 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
           f"The variable {var.name} is {var.dtype.base_dtype.name}; float32 is"
           " accepted."
         )
+      if grad is not None and grad.dtype != tf.float32:
+        raise TypeError(
+          f"The gradient of {var.name} is {grad.dtype.name}; float32 is"
+          " accepted."
+        )
+      if isinstance(grad, tf.Tensor) and not grad.shape.is_compatible_with(
+        var.shape
+      ):
+        raise ValueError(
+          f"The gradient of {var.name} has shape {grad.shape}; that of the"
+          f" variable, {var.shape}, is accepted."
+        )
     pairs = [(grad, var) for grad, var in pairs if grad is not None]
+    names = [var.name for _, var in pairs]
+    for name in names:
+      if names.count(name) > 1:
+        raise ValueError(
+          f"The variable {name} is given {names.count(name)} times; once is"
+          " accepted."
+        )
     if not pairs:
       raise ValueError("No variable has a gradient; at least one is needed.")
     return pairs

@@ -211,16 +211,20 @@ def _load_prepared(
   # The builder complains on its own where there is no folder at all.
   if not (os.path.isdir(builder.data_path) and builder.is_prepared()):
     if not source.download:
-      published = (
-        f", and the published files ({', '.join(file_names)}) are not all there"
-        if folder
-        else ""
-      )
+      where, why = "the default folder", ""
+      if folder:
+        where = folder
+        why = (
+          ", and the published files"
+          f" ({', '.join(file_names)}) are not all there"
+        )
+        if not os.path.isdir(folder):
+          where += ", which is no folder"
       raise DataUnavailableError(
-        f"{name} is not in {folder or 'the default folder'}: there is no "
-        f"{builder.data_path}, as prepared by tensorflow-datasets{published}; "
-        "name the folder that has it with --data_dir, let --download fetch it, "
-        "or take other images with --embedded_digits"
+        f"{name} is not in {where}: there is no {builder.data_path}, as"
+        f" prepared by tensorflow-datasets{why}; name the folder that has it"
+        " with --data_dir, let --download fetch it, or take other images with"
+        " --embedded_digits"
       )
     _download(builder)
   split = "train" if train else "test"

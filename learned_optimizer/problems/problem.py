@@ -229,15 +229,16 @@ class Problem(abc.ABC):
     """
 
   def _check_given(self, **inputs: Array | None) -> None:
-    """Raises ValueError if data or labels that are needed are missing.
+    """Raises ValueError if data or labels that are needed are missing or empty.
 
     Args:
       **inputs: what is needed, by the names of the arguments of `objective`.
     """
-    if any(value is None for value in inputs.values()):
-      got = ", ".join(f"{name}={value!r}" for name, value in inputs.items())
+    missing = [name for name, value in inputs.items() if _is_missing(value)]
+    if missing:
       raise ValueError(
-        f"{type(self).__name__} needs {' and '.join(inputs)}, got {got}"
+        f"{type(self).__name__} needs {' and '.join(inputs)}, got none as"
+        f" {' and '.join(missing)}"
       )
 
   def draws(
@@ -311,6 +312,14 @@ class Problem(abc.ABC):
       _add_noise(gradient, self.noise_stdev, draw)
       for gradient, draw in zip(gradients, draws, strict=True)
     ]
+
+
+def _is_missing(value: Array | None) -> bool:
+  """Whether it is None, or known to have no rows."""
+  if value is None:
+    return True
+  shape = tf.TensorShape(getattr(value, "shape", None))
+  return bool(shape.rank) and shape[0] == 0
 
 
 def to_float32(draw: Array) -> Array:

@@ -70,9 +70,10 @@ def test_optimizer_without_weights(tmp_path):
     runs.train(tmp_path, optimizer=Spec(Weightless, (), {}))
 
 
-def test_weights_are_those_of_the_optimizer_alone():
-  """Whatever graph is the default one, and whoever else is in it."""
+def test_weights_are_those_of_its_graph():
+  """Whatever graph is the default one; they are shared within a graph."""
   with tf.Graph().as_default():
-    HierarchicalRNN([4, 5, 6])
     optimizer = Descent()
-  assert [*optimizer.weights] == ["LOL/rate"]
+    with tf.compat.v1.variable_scope("", reuse=True):
+      other = Descent()
+  assert [*optimizer.weights] == [*other.weights] == ["LOL/rate"]

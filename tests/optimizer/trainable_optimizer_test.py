@@ -624,6 +624,18 @@ class TestErrors:
       optimizer.apply_gradients([("g", variable)])
     with pytest.raises(TypeError, match="is not a tf.Variable"):
       optimizer.apply_gradients([(tf.ones([]), tf.ones([]))])
+    double = tf.ones([], tf.float64)
+    slices = tf.IndexedSlices(tf.ones([1], tf.float64), tf.constant([0]))
+    for gradient in double, slices:
+      with pytest.raises(TypeError, match="gradient of Variable:0 is float64"):
+        optimizer.apply_gradients([(gradient, variable)])
+
+  def test_shapes_and_repetitions(self, graph):
+    optimizer, variable = HierarchicalRNN(**SMALL), tf.Variable([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"Variable:0 has shape \(3,\); that"):
+      optimizer.apply_gradients([(tf.ones([3]), variable)])
+    with pytest.raises(ValueError, match="Variable:0 is given 2 times"):
+      optimizer.apply_gradients([(tf.ones([2]), variable)] * 2)
 
   def test_unknown_shapes(self, graph):
     optimizer = HierarchicalRNN(**SMALL)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from learned_optimizer.problems import datasets
 from learned_optimizer.problems import problem_generator as pg
 from tests.problems.all_problems import (
   evaluate,
@@ -314,6 +315,11 @@ class TestClassifiers:
       ),
     ):
       problem.objective(problem.init_tensors())
+    with (
+      tf.Graph().as_default(),
+      pytest.raises(ValueError, match="got none as data and labels"),
+    ):
+      problem.objective(problem.init_tensors(), *datasets.EMPTY_DATASET)
 
   @pytest.mark.parametrize("classes", [2, 3])
   def test_training_raises_accuracy(self, classes):

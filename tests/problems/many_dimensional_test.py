@@ -62,7 +62,9 @@ class TestOutwardSnake:
     assert np.isnan(gradients[0]).all()
 
   def test_data_are_needed(self):
-    with pytest.raises(ValueError, match="OutwardSnake needs data, got data=N"):
+    with pytest.raises(
+      ValueError, match="OutwardSnake needs data, got none as data"
+    ):
       objective_and_gradients(pg.OutwardSnake(3), [np.zeros(3, np.float32)])
 
 

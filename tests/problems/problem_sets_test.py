@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer import generators, program_flags
+from learned_optimizer import generators
 from learned_optimizer.problems import problem_generator as pg
 from learned_optimizer.problems import problem_sets
 from learned_optimizer.problems.datasets import ImageSource
@@ -131,13 +131,6 @@ class TestSets:
   def test_names(self):
     assert list(problem_sets.TRAINING_SETS) == list(TRAINING_SIZES)
     assert list(problem_sets.EVALUATION_SETS)[:6] == TEST_SETS
-    named = {*problem_sets.TRAINING_SETS, *problem_sets.EVALUATION_SETS}
-    unknown = set(program_flags.PROBLEM_SET_NAMES) - named
-    assert named < set(program_flags.PROBLEM_SET_NAMES)
-    assert unknown == {
-      *("mnist_conv_wider", "mnist_conv_4layers", "cifar10_conv_4layers"),
-      "vgg16",
-    }
 
   @pytest.mark.parametrize("name", TRAINING_SIZES)
   def test_number_of_problems(self, name):
