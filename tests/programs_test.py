@@ -339,7 +339,7 @@ def test_images_are_trained_and_evaluated_on(
     "metatest",
     *flags,
     "--seeds=6,12",
-    "--testing_steps=4",
+    "--testing_steps=2,4",
     "--noprogress",
     "--save_dir=result",
     cwd=tmp_path,
