@@ -48,6 +48,11 @@ class TrainOutput(NamedTuple):
     step_draws: placeholders of the problem's random numbers, [steps, ...].
     instance_vars: local variables that hold the problem's constants and its
       data set: a mapping for the former, then data and labels.
+    jacob_switch: boolean placeholder, default True: whether the regulariser
+      acts in the meta-objective; None without a regulariser.
+    regularizer_draws: placeholders of the regulariser's random numbers,
+      [steps, ...] if it draws in each step. Those that last for a run are
+      constants of the graph where not fed.
   """
 
   metaobj: tf.Tensor
@@ -65,6 +70,8 @@ class TrainOutput(NamedTuple):
   state_draws: Any
   step_draws: list[tf.Tensor]
   instance_vars: tuple[dict[str, tf.Variable], tf.Variable, tf.Variable]
+  jacob_switch: tf.Tensor | None
+  regularizer_draws: list[tf.Tensor]
 
 
 def build(
@@ -98,6 +105,16 @@ def build(
   init_params = _feedable(problem.init_tensors())
   state_draws = _feedable(rule.draws(init_params, TensorGenerator(draw_seed)))
   step_draws = _feedable(problem.draws(tf.size(obj_weights), TensorGenerator()))
+  jacob_switch, regularizer_draws = None, []
+  if settings.regularization is not None:
+    jacob_switch = v1.placeholder_with_default(True, [], "jacob_switch")
+    regularizer_draws = _feedable(
+      settings.regularization.regularizer.draws(
+        [param.shape for param in init_params],
+        tf.size(obj_weights),
+        TensorGenerator(),
+      )
+    )
   constants = {
     name: _local_variable(f"problem_{name}", value)
     for name, value in problem.constants.items()
@@ -128,7 +145,14 @@ def build(
     data.read_value(),
     labels.read_value(),
     tf.nest.map_structure(lambda v: v.read_value(), carried),
-    Steps(num_steps, batches, obj_weights, step_draws),
+    Steps(
+      num_steps,
+      batches,
+      obj_weights,
+      step_draws,
+      regularizer_draws,
+      jacob_switch,
+    ),
     (init_params, state_draws),
     (first_unroll, reset_state),
   )
@@ -158,6 +182,8 @@ def build(
     state_draws=state_draws,
     step_draws=step_draws,
     instance_vars=(constants, data, labels),
+    jacob_switch=jacob_switch,
+    regularizer_draws=regularizer_draws,
   )
 
 

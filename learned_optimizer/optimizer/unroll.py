@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from learned_optimizer.optimizer import sparse
+from learned_optimizer.optimizer.regularizers.regularization import (
+  Regularization,
+)
 from learned_optimizer.optimizer.rule import Rule, State, Weights
 
 _EPSILON = 1e-6
@@ -29,6 +32,7 @@ class MetaObjective(NamedTuple):
       objective reaches this multiple of the initial one.
     use_second_derivatives: let meta-gradients flow through inner gradients.
     use_attention: take gradients at the attended parameters.
+    regularization: what is added to the objectives; None for nothing.
   """
 
   use_log_objective: bool = False
@@ -36,6 +40,7 @@ class MetaObjective(NamedTuple):
   obj_train_max_multiplier: float = -1.0
   use_second_derivatives: bool = True
   use_attention: bool = False
+  regularization: Regularization | None = None
 
   def score(
     self,
@@ -90,19 +95,25 @@ class Steps(NamedTuple):
     batches: int32 [capacity, batch size], rows of the data set.
     obj_weights: [capacity], weights of the objectives in the weighted sum.
     draws: the problem's random numbers, each [capacity, ...].
+    regularizer_draws: those of the regulariser, each [capacity, ...] if it
+      draws in each step.
+    regularize: boolean scalar, whether the regulariser acts in the
+      meta-objective; None without a regulariser.
   """
 
   num_steps: tf.Tensor
   batches: tf.Tensor
   obj_weights: tf.Tensor
   draws: Sequence[tf.Tensor]
+  regularizer_draws: Sequence[tf.Tensor] = ()
+  regularize: tf.Tensor | None = None
 
 
 class Unrolled(NamedTuple):
   """What an unroll returns.
 
   Attributes:
-    meta_objective: scalar.
+    meta_objective: scalar, with the regulariser.
     objectives: [capacity + 1]: the objective on all data at the start and
       then before each step, so that the first value stands twice and the one
       after the last step is absent. Entries past `num_objectives` are zero.
@@ -133,7 +144,8 @@ def unroll(
     rule: the update rule.
     weights: its weights, with respect to which the result is differentiable.
     problem: offers `objective(params, data, labels)` and
-      `gradients(objective, params, draws)`.
+      `gradients(objective, params, draws)`, whose noise neither the regulariser
+      nor a regularised inner objective has.
     data: the whole data set; objectives are taken on all of it.
     labels: its labels.
     start: where to start.
@@ -146,6 +158,11 @@ def unroll(
     start_objective.dtype, capacity + 1, element_shape=[]
   ).write(0, start_objective)
   multiplier = settings.obj_train_max_multiplier
+  regularization = settings.regularization
+  alpha = regularization.optimizer_weight if regularization else 0.0
+  beta = regularization.optimizee_weight if regularization else 0.0
+  # The loop carries a sum of penalties only where there are any.
+  penalty = [tf.zeros([], start_objective.dtype)] if alpha else []
 
   def keep_going(step, total, last_objective, *_):
     going = (step < steps.num_steps) & tf.math.is_finite(total)
@@ -155,16 +172,30 @@ def unroll(
       going &= last_objective < limit
     return going
 
-  def run_step(step, total, _, params, attended, state, objectives):
+  def run_step(step, total, _, params, attended, state, objectives, *penalty):
     objective = problem.objective(params, data, labels)
     batch = steps.batches[step]
     location = attended if settings.use_attention else params
-    batch_objective = problem.objective(
-      location, tf.gather(data, batch), tf.gather(labels, batch)
-    )
-    grads = problem.gradients(
-      batch_objective, location, [draw[step] for draw in steps.draws] or None
-    )
+    batch_data, batch_labels = tf.gather(data, batch), tf.gather(labels, batch)
+
+    def batch_objective(params):
+      return problem.objective(params, batch_data, batch_labels)
+
+    if regularization:
+      probes = regularization.regularizer.at_step(steps.regularizer_draws, step)
+    if beta:
+      grads = regularization.gradients(batch_objective, location, probes)
+    else:
+      grads = problem.gradients(
+        batch_objective(location),
+        location,
+        [draw[step] for draw in steps.draws] or None,
+      )
+    if alpha:
+      added = regularization.penalty(
+        batch_objective, location, probes, steps.regularize
+      )
+      penalty = [penalty[0] + added]
     if not settings.use_second_derivatives:
       grads = [sparse.stop_gradient(grad) for grad in grads]
     total += steps.obj_weights[step] * objective
@@ -178,25 +209,31 @@ def unroll(
       update.attended_params,
       update.state,
       objectives,
+      *penalty,
     )
 
-  num_run, total, _, params, attended, state, objectives = tf.while_loop(
-    keep_going,
-    run_step,
-    (
-      tf.constant(0),
-      tf.zeros([], start_objective.dtype),
-      start_objective,
-      list(start.params),
-      list(start.attended_params),
-      start.state,
-      objectives,
-    ),
-    maximum_iterations=capacity,
+  num_run, total, _, params, attended, state, objectives, *penalty = (
+    tf.while_loop(
+      keep_going,
+      run_step,
+      (
+        tf.constant(0),
+        tf.zeros([], start_objective.dtype),
+        start_objective,
+        list(start.params),
+        list(start.attended_params),
+        start.state,
+        objectives,
+        *penalty,
+      ),
+      maximum_iterations=capacity,
+    )
   )
   objectives = objectives.stack()
   meta_objective = settings.score(
     objectives, num_run + 1, total, start.initial_objective
   )
+  if alpha:
+    meta_objective += penalty[0]
   end = Start(start.initial_objective, params, attended, state)
   return Unrolled(meta_objective, objectives, num_run + 1, end)

@@ -46,12 +46,16 @@ class Unroller:
     meta_gradients=True,
     make_optimizer=HierarchicalRNN,
     make_session=reference.quick_session,
+    regularization=None,
     **settings,
   ):
     tf1 = tf.compat.v1
     self.graph = tf.Graph()
     with self.graph.as_default():
       self.optimizer = make_optimizer(**settings)
+      self.optimizer.meta_objective = self.optimizer.meta_objective._replace(
+        regularization=regularization
+      )
       self.out = self.optimizer.train(
         problem, dataset, jit_compile, meta_gradients
       )
@@ -111,6 +115,8 @@ class Unroller:
     reset=None,
     state_draws=None,
     capacity=None,
+    regularizer_draws=None,
+    regularize=True,
   ):
     """Runs one unroll, and keeps its end for the next one.
 
@@ -122,6 +128,8 @@ class Unroller:
       state_draws: the random numbers of a new state, a nest like the rule's
         whose arrays may have another shape; drawn where None.
       capacity: length of what is fed; None for `num_steps`.
+      regularizer_draws: the regulariser's random numbers; drawn where None.
+      regularize: whether the regulariser, if any, is switched on.
     """
     capacity = capacity or num_steps
     if batches is None:
@@ -144,6 +152,10 @@ class Unroller:
         strict=True,
       ):
         feed[placeholder] = np.reshape(value, placeholder.shape)
+    if out.jacob_switch is not None:
+      feed[out.jacob_switch] = regularize
+    if regularizer_draws is not None:
+      feed |= zip(out.regularizer_draws, regularizer_draws, strict=True)
     num_params = len(out.init_params)
     fetches = {
       "metaobj": out.metaobj,

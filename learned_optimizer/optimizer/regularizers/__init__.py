@@ -1,0 +1,1 @@
+"""Measures of gradients and curvature that meta-training can penalise."""
