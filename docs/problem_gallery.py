@@ -4,6 +4,7 @@ The paths are those of Adam and of gradient descent with momentum or, where
 --train_dir is given, of the learned optimizer that was trained there.
 """
 
+import functools
 import pathlib
 
 from absl import app, flags
@@ -19,7 +20,7 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_start.run(argv, _gallery)
+  program_start.run(FLAGS, argv, _gallery)
 
 
 def _gallery() -> None:
@@ -51,4 +52,4 @@ def _learned(surfaces):
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=program_start.parse)
+  app.run(main, flags_parser=functools.partial(program_start.parse, FLAGS))

@@ -139,7 +139,7 @@ _RUN_SETTINGS = (
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_start.run(argv, _train)
+  program_start.run(FLAGS, argv, _train)
 
 
 def _train() -> None:
@@ -242,4 +242,4 @@ def _evaluate(folder: pathlib.Path, optimizer, entries) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=program_start.parse)
+  app.run(main, flags_parser=functools.partial(program_start.parse, FLAGS))

@@ -1,5 +1,6 @@
 """Evaluates the checkpoint of a learned optimizer against other optimizers."""
 
+import functools
 import pathlib
 
 from absl import app, flags
@@ -34,7 +35,7 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_start.run(argv, _test)
+  program_start.run(FLAGS, argv, _test)
 
 
 def _test() -> None:
@@ -67,4 +68,4 @@ def _test() -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=program_start.parse)
+  app.run(main, flags_parser=functools.partial(program_start.parse, FLAGS))

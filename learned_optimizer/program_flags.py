@@ -179,7 +179,7 @@ flags.DEFINE_list(
 )
 flags.register_multi_flags_validator(
   ["min_lr", "max_lr"],
-  lambda values: values["min_lr"] <= values["max_lr"],
+  lambda values: not values["min_lr"] > values["max_lr"],
   message="--min_lr must not be greater than --max_lr.",
 )
 

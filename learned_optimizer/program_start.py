@@ -13,23 +13,26 @@ from absl import flags, logging
 _WITHOUT_EFFECT = ("nan_l2_reg",)
 
 
-def parse(argv: list[str]) -> list[str]:
+def parse(values: flags.FlagValues, argv: list[str]) -> list[str]:
   """Parses flags for `app.run`; a wrong one ends the program with one line."""
   try:
-    rest = flags.FLAGS(argv)
+    rest = values(argv)
   except flags.Error as error:
     fail(f"{error} (--help explains the flags)")
-  for name, value in flags.FLAGS.flag_values_dict().items():
+  for name, value in values.flag_values_dict().items():
     # Bounds of flags let it pass.
     if isinstance(value, float) and math.isnan(value):
       fail(f"--{name} must be a number, got nan.")
   return rest
 
 
-def run(argv: Sequence[str], work: Callable[[], None]) -> None:
+def run(
+  values: flags.FlagValues, argv: Sequence[str], work: Callable[[], None]
+) -> None:
   """Runs a program's work; what a user can mend ends it with one line.
 
   Args:
+    values: the flags.
     argv: what is left of the command line besides the flags.
     work: the work, which may import TensorFlow.
   """
@@ -38,7 +41,7 @@ def run(argv: Sequence[str], work: Callable[[], None]) -> None:
   import_tensorflow_quietly()
   from learned_optimizer import metaopt
 
-  _warn_of_flags_without_effect(flags.FLAGS)
+  _warn_of_flags_without_effect(values)
   try:
     work()
   except KeyboardInterrupt:

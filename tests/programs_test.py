@@ -419,7 +419,7 @@ def test_every_set_has_a_flag():
     ("metarun", "--num_problems=many", ["--num_problems", "many"]),
     ("metarun", "--num_problems=0", ["--num_problems", "0"]),
     ("metarun", "--meta_learning_rate=0", ["--meta_learning_rate"]),
-    ("metarun", "--max_lr=nan", ["--max_lr", "nan"]),
+    ("metarun", "--max_lr=nan", ["--max_lr must be a number, got nan"]),
     ("metarun", "--cell_sizes=²", ["--cell_sizes"]),
     ("metarun", "--min_lr=1", ["--min_lr must not be greater than --max_lr"]),
     ("metarun", "--testing_steps=5,x", ["--testing_steps"]),
