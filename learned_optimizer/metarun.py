@@ -164,7 +164,6 @@ def _train() -> None:
     seed,
     **program_choices.problem_set_arguments(FLAGS),
   )
-  print(f"Training on {len(entries)} problems of {', '.join(names)}.")
   folder.mkdir(parents=True, exist_ok=True)
   num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
   if FLAGS.evaluation_period > num_meta_iterations:
