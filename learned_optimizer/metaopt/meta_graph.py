@@ -26,7 +26,7 @@ from learned_optimizer.optimizer.scaling import make_finite
 from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.variables import load_variables
 
-# About as many programs fit into 6 GB.
+# Programs of the hierarchical RNN keep 100 to 200 MB each.
 _MAX_PROGRAMS = 32
 
 
@@ -126,7 +126,7 @@ class MetaGraph:
   def renew_if_crowded(self) -> None:
     """Starts a new graph with the same values if there are many programs.
 
-    A graph only grows: every program keeps some 140 MB, and makes building the
+    A graph only grows: every program keeps its memory, and makes building the
     next one slower. No program may be in use.
     """
     if len(self._meta_programs) < _MAX_PROGRAMS:
