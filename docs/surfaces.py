@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import comparison, files
+from learned_optimizer import files
+from learned_optimizer.metaopt import comparison
 from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer.baselines import BASELINES
 from learned_optimizer.optimizer.rule import Rule

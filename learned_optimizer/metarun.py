@@ -3,112 +3,25 @@
 import functools
 import pathlib
 import sys
+import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from absl import app, flags
 
-from learned_optimizer import program_choices, program_flags, program_start
+from learned_optimizer import (
+  program_choices,
+  program_flags,
+  program_start,
+  training_choices,
+  training_flags,
+)
 
 _EVALUATION_STEPS = (200, 1000)
 
-flags.DEFINE_integer(
-  "num_problems", 1000, "problems to train on in all", lower_bound=1
-)
-flags.DEFINE_integer(
-  "num_meta_iterations", 5, "fresh starts per problem", lower_bound=1
-)
-flags.DEFINE_integer(
-  "num_unroll_scale",
-  40,
-  "mean of the exponential part of the number of unrolls",
-  lower_bound=0,
-)
-flags.DEFINE_integer(
-  "min_num_unrolls", 1, "added to that number", lower_bound=1
-)
-flags.DEFINE_integer(
-  "num_partial_unroll_itr_scale",
-  200,
-  "mean of the exponential part of the steps per unroll",
-  lower_bound=0,
-)
-flags.DEFINE_integer(
-  "min_num_itr_partial_unroll", 50, "added to those steps", lower_bound=1
-)
-flags.DEFINE_float(
-  "meta_learning_rate", 1e-6, "learning rate of RMSProp", lower_bound=0
-)
-flags.DEFINE_float(
-  "gradient_clip_level",
-  1e4,
-  "limit of each element of a meta-gradient",
-  lower_bound=0,
-)
-flags.DEFINE_float("rms_decay", 0.9, "decay of RMSProp", 0, 1)
-flags.DEFINE_float("rms_epsilon", 1e-20, "epsilon of RMSProp", lower_bound=0)
-flags.DEFINE_float(
-  "l2_reg", 0.0, "weight of the squared weights in the loss", lower_bound=0
-)
-flags.DEFINE_boolean(
-  "reset_rnn_params",
-  True,
-  "keep the optimizer's state "
-  "between fresh starts on a problem, and reset it only "
-  "with the problem (the name says the contrary, as it "
-  "always did)",
-)
-flags.DEFINE_boolean(
-  "carry_last_unroll",
-  False,
-  "carry the state on from a meta-iteration's last unroll as well",
-)
-flags.DEFINE_boolean("set_profiling", False, "record traces for TensorBoard")
-flags.DEFINE_integer("task", 0, "replica; only 0 is supported", 0, 0)
-flags.DEFINE_integer(
-  "ps_tasks", 0, "parameter servers; only 0 is supported", 0, 0
-)
-flags.DEFINE_integer(
-  "worker_tasks",
-  1,
-  "with more than 1, problems are gone through in shuffled order",
-  lower_bound=1,
-)
-flags.DEFINE_integer(
-  "seed", None, "fixes all random draws", lower_bound=0, upper_bound=2**32 - 1
-)
-flags.DEFINE_enum(
-  "xla",
-  "auto",
-  ["auto", "always", "never"],
-  "compile unrolls; auto compiles where it pays",
-)
-flags.DEFINE_integer(
-  "evaluation_period",
-  0,
-  "validate after every this many "
-  "meta-iterations and keep the best weights; 0 for never",
-  lower_bound=0,
-)
-flags.DEFINE_integer(
-  "evaluation_epochs", 20, "validation runs per problem", lower_bound=1
-)
-flags.DEFINE_integer(
-  "fix_num_steps_eval", 100, "inner steps of a validation run", lower_bound=1
-)
-flags.DEFINE_boolean(
-  "evaluate",
-  False,
-  "compare the result with other optimizers when training is over",
-)
-flags.DEFINE_boolean(
-  "allow_changed_settings",
-  False,
-  "continue a run with settings other than it was started with",
-)
 program_flags.define_testing_steps(_EVALUATION_STEPS)
-for _name in ("meta_learning_rate", "gradient_clip_level"):
-  flags.register_validator(
-    _name, lambda value: value > 0, "must be greater than 0."
-  )
+flags.adopt_module_key_flags(training_flags)
+flags.adopt_module_key_flags(program_flags)
 
 FLAGS = flags.FLAGS
 
@@ -131,9 +44,7 @@ _RUN_SETTINGS = (
   "carry_last_unroll",
   "worker_tasks",
   "xla",
-  "evaluation_period",
-  "evaluation_epochs",
-  "fix_num_steps_eval",
+  *training_flags.SCALE_FLAGS,
 )
 
 
@@ -143,12 +54,23 @@ def main(argv: list[str]) -> None:
 
 
 def _train() -> None:
-  from learned_optimizer.metaopt import run_settings, sample_numiter, training
+  from learned_optimizer.metaopt import run_settings, training
   from learned_optimizer.problems import problem_sets
 
+  procedure = training_choices.resolve_procedure(FLAGS)
+  training_choices.check(FLAGS, procedure)
+  scale_settings = {
+    "procedure": training_choices.procedure(FLAGS, procedure),
+    "curriculum": training_choices.curriculum(FLAGS),
+    "imitation": training_choices.imitation(FLAGS),
+    "regularization": training_choices.regularization(FLAGS),
+    "regularize_time": FLAGS.regularize_time,
+    "reg_scale": FLAGS.reg_scale,
+  }
   folder = program_choices.run_folder(FLAGS)
+  default_sets = problem_sets.DEFAULT_SETS if procedure == "original" else ()
   names = program_choices.selected_sets(
-    FLAGS, problem_sets.TRAINING_SETS, problem_sets.DEFAULT_SETS
+    FLAGS, problem_sets.TRAINING_SETS, default_sets
   )
   recorded = run_settings.read(folder) or {}
   seed = FLAGS.seed
@@ -156,37 +78,25 @@ def _train() -> None:
     seed = recorded.get("seed", run_settings.fresh_seed())
   optimizer = program_choices.optimizer_settings(FLAGS)
   settings = {name: FLAGS[name].value for name in _RUN_SETTINGS}
-  settings |= optimizer | {"problem_sets": names, "seed": seed}
+  settings |= {"procedure": procedure, "problem_sets": names, "seed": seed}
+  settings |= optimizer
   run_settings.check(folder, settings, FLAGS.allow_changed_settings)
-  entries = problem_sets.select(
+  problems = problem_sets.select_by_name(
     problem_sets.TRAINING_SETS,
     names,
     seed,
-    **program_choices.problem_set_arguments(FLAGS),
+    **training_choices.problem_set_arguments(FLAGS, procedure),
   )
+  if not recorded:
+    _show(settings)
   folder.mkdir(parents=True, exist_ok=True)
-  num_meta_iterations = FLAGS.num_problems * FLAGS.num_meta_iterations
-  if FLAGS.evaluation_period > num_meta_iterations:
-    print(
-      f"Warning: --evaluation_period={FLAGS.evaluation_period} is longer than"
-      f" the run of {num_meta_iterations} meta-iterations, which never"
-      " validates.",
-      file=sys.stderr,
-    )
   result = training.train_optimizer(
     str(folder),
     program_choices.optimizer_spec(optimizer),
-    entries,
+    [*problems.values()],
     FLAGS.num_problems,
     FLAGS.num_meta_iterations,
-    functools.partial(
-      sample_numiter, FLAGS.num_unroll_scale, FLAGS.min_num_unrolls
-    ),
-    functools.partial(
-      sample_numiter,
-      FLAGS.num_partial_unroll_itr_scale,
-      FLAGS.min_num_itr_partial_unroll,
-    ),
+    *training_choices.lengths(FLAGS, procedure),
     learning_rate=FLAGS.meta_learning_rate,
     gradient_clip=FLAGS.gradient_clip_level,
     select_random_problems=FLAGS.worker_tasks == 1,
@@ -199,14 +109,18 @@ def _train() -> None:
     carry_last_unroll=FLAGS.carry_last_unroll,
     set_profiling=FLAGS.set_profiling,
     xla=FLAGS.xla,
-    validation=training.Validation(
-      FLAGS.evaluation_period,
-      FLAGS.evaluation_epochs,
-      FLAGS.fix_num_steps_eval,
-    ),
+    validation=training_choices.validation(FLAGS),
     progress=FLAGS.progress,
     settings=settings,
+    **scale_settings,
   )
+  _tell(result, folder)
+  if FLAGS.evaluate:
+    _evaluate(folder, optimizer, problems)
+
+
+def _tell(result: Any, folder: pathlib.Path) -> None:
+  """Says how the run ended; leaves the program if it was interrupted."""
   if result.interrupted_by:
     print(
       f"Interrupted after {result.global_step} unrolls, saved in {folder}. The"
@@ -222,22 +136,43 @@ def _train() -> None:
     )
   else:
     print(f"Trained on {result.global_step} unrolls, saved in {folder}.")
-  if FLAGS.evaluate:
-    _evaluate(folder, optimizer, entries)
+    if FLAGS.if_cl and not any(folder.glob("best-*")):
+      print(
+        "Warning: no validation had a finite cost, so that there is no best"
+        " checkpoint.",
+        file=sys.stderr,
+      )
 
 
-def _evaluate(folder: pathlib.Path, optimizer, entries) -> None:
+def _show(settings: Mapping[str, Any]) -> None:
+  """Prints the settings of a run that begins."""
+  text = ", ".join(f"{name}={value}" for name, value in settings.items())
+  print(textwrap.fill(f"Settings: {text}", subsequent_indent="  "))
+
+
+def _evaluate(
+  folder: pathlib.Path,
+  optimizer: Mapping[str, Any],
+  problems: Mapping[str, Any],
+) -> None:
   from learned_optimizer.metaopt import report
+  from learned_optimizer.optimizer.baselines import BASELINES
 
-  report.evaluate(
-    folder,
-    program_choices.optimizer_spec(optimizer),
-    entries,
-    program_choices.integers(FLAGS.testing_steps),
-    program_choices.integers(FLAGS.seeds),
-    output=folder,
-    progress=FLAGS.progress,
+  spec = program_choices.optimizer_spec(optimizer)
+  trained, path = report.trained(spec, folder)
+  seeds = program_choices.integers(FLAGS.seeds)
+  print(f"Evaluating {path} on seeds {', '.join(map(str, seeds))}.")
+  steps = program_choices.integers(FLAGS.testing_steps)
+  curves = report.compare(
+    problems,
+    [trained, report.untrained(spec)],
+    [*BASELINES.values()],
+    max(steps),
+    steps,
+    seeds,
+    FLAGS.progress,
   )
+  report.write(curves, steps, folder)
 
 
 if __name__ == "__main__":

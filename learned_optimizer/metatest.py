@@ -1,4 +1,4 @@
-"""Evaluates the checkpoint of a learned optimizer against other optimizers."""
+"""Evaluates the checkpoint of a learned optimizer, or a hand-designed one."""
 
 import functools
 import pathlib
@@ -12,59 +12,125 @@ from learned_optimizer import (
   program_start,
 )
 
-flags.DEFINE_string(
-  "save_dir",
-  "",
-  "folder for table and picture; by default the folder of the checkpoint",
+# Those that the original tests besides learned ones, at these learning rates.
+_LEARNING_RATES = {"SGD": 1e-3, "Adam": 1e-4, "Adagrad": 1e-5}
+# What the original defined and did not use.
+_WITHOUT_EFFECT = (
+  "task",
+  "worker_tasks",
+  "num_problems",
+  "num_meta_iterations",
+  "num_unroll_scale",
+  "min_num_unrolls",
+  "num_partial_unroll_itr_scale",
+  "min_num_itr_partial_unroll",
+  "meta_learning_rate",
+  "gradient_clip_level",
+  "rms_decay",
+  "rms_epsilon",
+  "l2_reg",
+  "ps_tasks",
+)
+_SWITCHES_WITHOUT_EFFECT = ("set_profiling", "reset_rnn_params")
+
+flags.DEFINE_string("save_dir", "opt/", "folder for records, table and picture")
+flags.DEFINE_enum(
+  "test_optimizer",
+  "L2o",
+  ["L2o", *_LEARNING_RATES],
+  "what to test: the learned optimizer, or "
+  + ", ".join(f"{name} at {rate:g}" for name, rate in _LEARNING_RATES.items()),
 )
 flags.DEFINE_string(
   "restore_model_name",
   "",
-  "checkpoint in that folder; by default the best one, else the last one",
+  "checkpoint in the folder of the run; by default the best one, else the last "
+  "one",
 )
+flags.DEFINE_string("model_name", "mt", "end of the names of the records")
 flags.DEFINE_integer(
-  "num_testing_itrs",
-  100,
-  "length of the runs, where --testing_steps does not say",
-  lower_bound=1,
+  "num_testing_itrs", 100, "length of the runs", lower_bound=1
+)
+flags.DEFINE_boolean(
+  "baselines",
+  False,
+  "compare with the learned optimizer untrained and with hand-designed ones at "
+  "several learning rates",
 )
 program_flags.define_testing_steps(None)
+for _name in _WITHOUT_EFFECT:
+  flags.DEFINE_string(_name, None, "accepted, but without effect")
+for _name in _SWITCHES_WITHOUT_EFFECT:
+  flags.DEFINE_boolean(_name, None, "accepted, but without effect")
+flags.register_validator(
+  "model_name",
+  lambda name: "/" not in name,
+  "must not contain a slash: it is a part of a file's name.",
+)
 
 FLAGS = flags.FLAGS
+FLAGS.set_default("train_dir", "opt/")
 
 
 def main(argv: list[str]) -> None:
   """Runs the program."""
-  program_start.run(FLAGS, argv, _test)
+  program_start.run(
+    FLAGS, argv, _test, (*_WITHOUT_EFFECT, *_SWITCHES_WITHOUT_EFFECT)
+  )
 
 
 def _test() -> None:
   from learned_optimizer.metaopt import report, run_settings
-  from learned_optimizer.problems import problem_sets
+  from learned_optimizer.optimizer.baselines import BASELINES
 
   folder = program_choices.run_folder(FLAGS)
-  names = program_choices.selected_sets(FLAGS, problem_sets.EVALUATION_SETS)
   recorded = run_settings.read(folder) or {}
-  seed = recorded.get("seed", 0)
-  arguments = program_choices.problem_set_arguments(FLAGS)
-  arguments["l2_reg_scale"] = program_choices.setting(
-    FLAGS, recorded, "l2_reg_scale"
+  # Data come first: they may be missing.
+  problems = program_choices.evaluation_problems(FLAGS, recorded)
+  seeds = program_choices.integers(FLAGS.seeds)
+  spec = program_choices.optimizer_spec(
+    program_choices.optimizer_settings(FLAGS, recorded)
   )
-  steps = program_choices.integers(
-    FLAGS.testing_steps or [FLAGS.num_testing_itrs]
+  if FLAGS.test_optimizer == "L2o":
+    tested, source = report.trained(spec, folder, FLAGS.restore_model_name)
+  else:
+    rate = _LEARNING_RATES[FLAGS.test_optimizer]
+    tested = report.Contestant.of_rule(BASELINES[FLAGS.test_optimizer], rate)
+    source = f"{FLAGS.test_optimizer} {rate:g}"
+  contestants, grids = [tested], []
+  if FLAGS.baselines:
+    contestants.append(report.untrained(spec))
+    grids = [*BASELINES.values()]
+  print(f"Evaluating {source} on seeds {', '.join(map(str, seeds))}.")
+  output = pathlib.Path(caller.caller_path(FLAGS.save_dir))
+  output.mkdir(parents=True, exist_ok=True)
+  num_steps, table_steps = _lengths()
+  curves = report.compare(
+    problems,
+    contestants,
+    grids,
+    num_steps,
+    table_steps,
+    seeds,
+    FLAGS.progress,
   )
-  report.evaluate(
-    folder,
-    program_choices.optimizer_spec(
-      program_choices.optimizer_settings(FLAGS, recorded)
-    ),
-    problem_sets.select(problem_sets.EVALUATION_SETS, names, seed, **arguments),
-    steps,
-    program_choices.integers(FLAGS.seeds),
-    output=pathlib.Path(caller.caller_path(FLAGS.save_dir) or folder),
-    checkpoint_name=FLAGS.restore_model_name,
-    progress=FLAGS.progress,
-  )
+  firsts = [
+    next(curve for curve in curves if curve.problem == name)
+    for name in problems
+  ]
+  report.write_records(firsts, seeds, output, FLAGS.model_name)
+  report.write(curves, table_steps, output)
+
+
+def _lengths() -> tuple[int, list[int]]:
+  """The length of the runs, and the steps that the table shows."""
+  if not FLAGS.testing_steps:
+    return FLAGS.num_testing_itrs, [FLAGS.num_testing_itrs]
+  steps = program_choices.integers(FLAGS.testing_steps)
+  lengths = [*steps]
+  if FLAGS["num_testing_itrs"].present:
+    lengths.append(FLAGS.num_testing_itrs)
+  return max(lengths), steps
 
 
 if __name__ == "__main__":

@@ -7,12 +7,8 @@ from typing import Any
 from absl import flags
 
 from learned_optimizer import caller
-from learned_optimizer.program_flags import (
-  OPTIMIZER_NUMBERS,
-  OPTIMIZER_SWITCHES,
-  OTHER_OPTIMIZER_SETTINGS,
-  PROBLEM_SET_NAMES,
-)
+from learned_optimizer.optimizer import recorded_settings
+from learned_optimizer.program_flags import PROBLEM_SET_NAMES
 
 
 def integers(values: Sequence[str]) -> list[int]:
@@ -46,9 +42,10 @@ def optimizer_settings(
     values: the flags.
     recorded: settings of a run, see `setting`.
   """
-  names = [name for name, *_ in (*OPTIMIZER_SWITCHES, *OPTIMIZER_NUMBERS)]
-  names += OTHER_OPTIMIZER_SETTINGS
-  return {name: setting(values, recorded or {}, name) for name in names}
+  return {
+    name: setting(values, recorded or {}, name)
+    for name in recorded_settings.NAMES
+  }
 
 
 def setting(
@@ -64,28 +61,11 @@ def optimizer_spec(settings: Mapping[str, Any]) -> Any:
   from learned_optimizer.optimizer import optimizers
   from learned_optimizer.problems.problem_spec import Spec
 
-  arguments = {
-    name: value
-    for name, value in settings.items()
-    if name not in OTHER_OPTIMIZER_SETTINGS
-  }
-  arguments |= {
-    "init_lr_range": (settings["min_lr"], settings["max_lr"]),
-    "num_gradient_scales": settings["num_gradient_scales"],
-    "obj_train_max_multiplier": settings["objective_training_max_multiplier"],
-  }
-  sizes = integers(settings["cell_sizes"])
-  own = {
-    "HierarchicalRNN": {"level_sizes": sizes},
-    "CoordinatewiseRNN": {
-      "cell_sizes": sizes,
-      "cell_cls": settings["cell_cls"],
-    },
-    "TrainableAdam": {"learning_rate": settings["initial_learning_rate"]},
-  }.get(
-    settings["optimizer"], {"initial_rate": settings["initial_learning_rate"]}
+  return Spec(
+    optimizers.by_name(settings["optimizer"]),
+    (),
+    recorded_settings.arguments(settings),
   )
-  return Spec(optimizers.by_name(settings["optimizer"]), (), arguments | own)
 
 
 def selected_sets(
@@ -113,7 +93,7 @@ def selected_sets(
         f"--include_{name}_problems: there is no problem set {name} here;"
         f" choose some of {', '.join(sets)}."
       )
-  if any(value and is_image_set(name) for name, value in given.items()):
+  if any(value and _is_image_set(name) for name, value in given.items()):
     default = ()
   selected = [
     name
@@ -129,9 +109,14 @@ def selected_sets(
   return selected
 
 
-def is_image_set(name: str) -> bool:
+def is_downloaded(name: str) -> bool:
+  """Whether the data of a set do not come with the package."""
+  return name.startswith(("mnist", "cifar10"))
+
+
+def _is_image_set(name: str) -> bool:
   """Whether a set is of images, which one trains on alone as a rule."""
-  return name.startswith(("mnist", "cifar10", "digits"))
+  return is_downloaded(name) or name.startswith("digits")
 
 
 def problem_set_arguments(values: flags.FlagValues) -> dict[str, Any]:
@@ -147,3 +132,26 @@ def problem_set_arguments(values: flags.FlagValues) -> dict[str, Any]:
     ),
     "l2_reg_scale": values.l2_reg_scale,
   }
+
+
+def evaluation_problems(
+  values: flags.FlagValues, recorded: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The problems to evaluate on, by name; their loss is that of the run.
+
+  Args:
+    values: the flags.
+    recorded: settings of the run, see `setting`.
+  """
+  from learned_optimizer.problems import problem_sets
+
+  arguments = problem_set_arguments(values)
+  arguments["l2_reg_scale"] = setting(values, recorded, "l2_reg_scale")
+  if recorded.get("procedure") == "l2o_scale":
+    arguments["variant"] = "evaluation"
+  return problem_sets.select_by_name(
+    problem_sets.EVALUATION_SETS,
+    selected_sets(values, problem_sets.EVALUATION_SETS),
+    recorded.get("seed", 0),
+    **arguments,
+  )

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-# Accepted for the sake of old command lines.
+# Flags of both programs that are accepted for the sake of old command lines.
 _WITHOUT_EFFECT = ("nan_l2_reg",)
 
 
@@ -27,7 +27,10 @@ def parse(values: flags.FlagValues, argv: list[str]) -> list[str]:
 
 
 def run(
-  values: flags.FlagValues, argv: Sequence[str], work: Callable[[], None]
+  values: flags.FlagValues,
+  argv: Sequence[str],
+  work: Callable[[], None],
+  without_effect: Sequence[str] = (),
 ) -> None:
   """Runs a program's work; what a user can mend ends it with one line.
 
@@ -35,13 +38,17 @@ def run(
     values: the flags.
     argv: what is left of the command line besides the flags.
     work: the work, which may import TensorFlow.
+    without_effect: flags that only this program accepts and does not use.
   """
   if len(argv) > 1:
     fail(f"unknown arguments: {' '.join(argv[1:])}")
+  if not values["verbosity"].present:
+    # What libraries tell of their progress is nothing for a program's user.
+    logging.set_verbosity(logging.WARNING)
   import_tensorflow_quietly()
   from learned_optimizer import metaopt
 
-  _warn_of_flags_without_effect(values)
+  _warn_of_flags_without_effect(values, [*_WITHOUT_EFFECT, *without_effect])
   try:
     work()
   except KeyboardInterrupt:
@@ -58,12 +65,10 @@ def fail(message: object, status: int = 1) -> NoReturn:
   sys.exit(status)
 
 
-def _warn_of_flags_without_effect(values: flags.FlagValues) -> None:
+def _warn_of_flags_without_effect(values, names):
   """Says so once if flags were changed that do nothing."""
   changed = [
-    f"--{name}"
-    for name in _WITHOUT_EFFECT
-    if values[name].value != values[name].default
+    f"--{name}" for name in names if values[name].value != values[name].default
   ]
   if changed:
     print(

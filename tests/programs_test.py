@@ -3,55 +3,20 @@
 import copy
 import csv
 import json
-import os
-import pathlib
 import subprocess
 import sys
-from typing import NamedTuple
 
 import pytest
 from absl import flags as absl_flags
 from matplotlib import image
 
-import learned_optimizer
 from learned_optimizer import program_choices, program_flags
 from learned_optimizer.problems.problem_sets import (
   DEFAULT_SETS,
   EVALUATION_SETS,
   TRAINING_SETS,
 )
-from tests import image_sets
-
-_ROOT = pathlib.Path(learned_optimizer.__file__).parents[1]
-
-# Runs one program per line of input, each in a fork of this process: TensorFlow
-# is imported once for all of them.
-_SERVER = """
-import json, os, runpy, sys
-import learned_optimizer.metaopt.training
-import learned_optimizer.metaopt.report
-
-def run(module, arguments, cwd, environment, stdout, stderr):
-  os.chdir(cwd)
-  os.environ.update(environment)
-  for number, path in ((1, stdout), (2, stderr)):
-    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-  sys.argv = [module, *arguments]
-  sys.stdin.close()
-  runpy.run_module(
-    f"learned_optimizer.{module}", run_name="__main__", alter_sys=True
-  )
-
-print("ready", flush=True)
-for line in iter(sys.stdin.readline, ""):
-  request = json.loads(line)
-  child = os.fork()
-  if not child:
-    run(**request)
-    sys.exit(0)
-  _, status = os.waitpid(child, 0)
-  print(os.waitstatus_to_exitcode(status), flush=True)
-"""
+from tests import running_programs
 
 _TINY = (
   "--num_problems=1",
@@ -66,76 +31,12 @@ _DIGITS = "--include_digits_mlp_problems"
 _NAME = "HierarchicalRNN_GRUCell_20_2"
 
 
-class Done(NamedTuple):
-  """How a program ended."""
-
-  status: int
-  stdout: str
-  stderr: str
-
-
-def _environment(**changes):
-  inherited = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith(("BUILD_", "TF_"))
-  }
-  inherited["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *sys.path])
-  return inherited | changes
-
-
-def _command(module, *arguments, cwd, **environment):
-  """Runs a program from its start, as a user does."""
-  done = subprocess.run(
-    [sys.executable, "-m", f"learned_optimizer.{module}", *arguments],
-    cwd=cwd,
-    env=_environment(**environment),
-    capture_output=True,
-    text=True,
-  )
-  return Done(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-  """A function that runs a program quickly; its last argument is keyword."""
-  folder = tmp_path_factory.mktemp("output")
-  with subprocess.Popen(
-    [sys.executable, "-c", _SERVER],
-    env=_environment(TF_CPP_MIN_LOG_LEVEL="3"),
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL,
-    text=True,
-  ) as server:
-    assert server.stdout.readline() == "ready\n"
-
-    def run(module, *arguments, cwd, **environment):
-      paths = {name: str(folder / name) for name in ("stdout", "stderr")}
-      request = {
-        "module": module,
-        "arguments": [str(argument) for argument in arguments],
-        "cwd": str(cwd),
-        "environment": environment,
-        **paths,
-      }
-      server.stdin.write(json.dumps(request) + "\n")
-      server.stdin.flush()
-      status = int(server.stdout.readline())
-      return Done(
-        status, *(pathlib.Path(path).read_text() for path in paths.values())
-      )
-
-    yield run
-    server.stdin.close()
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
   """The main job in small: (folder of the caller, how it ended)."""
   folder = tmp_path_factory.mktemp("caller")
   elsewhere = tmp_path_factory.mktemp("elsewhere")
-  done = _command(
+  done = running_programs.command(
     "metarun",
     *_TINY,
     _DIGITS,
@@ -152,30 +53,18 @@ def trained(tmp_path_factory):
   return folder, done
 
 
-def _contents(folder):
-  return {
-    path.relative_to(folder): path.read_bytes()
-    for path in folder.rglob("*")
-    if path.is_file()
-  }
+_COMPARED = (
+  *("HierarchicalRNN", "HierarchicalRNN untrained"),
+  *("SGD", "Momentum", "Nesterov", "RMSProp", "Adagrad", "Adam"),
+)
 
 
-def _assert_refused(done, *words):
-  """Status, and one line on standard error that has the words."""
-  assert done.status == 1, done
-  (line,) = done.stderr.splitlines()
-  for word in words:
-    assert word in line, line
-
-
-def _assert_evaluated(folder, stdout):
+def _assert_evaluated(folder, stdout, expected=_COMPARED):
   """A table was printed; it, a CSV and a picture of 4 steps are there."""
   with (folder / "evaluation.csv").open() as file:
     rows = [*csv.DictReader(file)]
   names = {row["optimizer"] for row in rows}
-  assert names == {"HierarchicalRNN", "HierarchicalRNN untrained"} | {
-    *("SGD", "Momentum", "RMSProp", "Adam")
-  }
+  assert names == {*expected}
   assert {row["step"] for row in rows} == set("01234")
   for name in names:
     assert f"\n{name} " in stdout, stdout
@@ -214,14 +103,14 @@ def test_a_flag_without_effect_is_answered_by_one_warning(trained):
 
 def test_the_same_command_says_that_it_is_finished(program, trained):
   caller, _ = trained
-  before = _contents(caller)
+  before = running_programs.contents(caller)
   done = program("metarun", *_TINY, _DIGITS, "--train_dir=runs", cwd=caller)
   assert done.status == 0, done
   assert not done.stderr
   (line,) = done.stdout.splitlines()
   assert "is finished: 1 problems, 2 unrolls" in line
   assert "--num_problems" in line
-  after = _contents(caller)
+  after = running_programs.contents(caller)
   written = {path for path in after if before.get(path) != after[path]}
   assert all(path.name.startswith("events.") for path in written), written
   assert before.keys() <= after.keys()
@@ -233,16 +122,16 @@ def test_changed_settings_are_refused_unless_a_flag_allows_them(
   caller, _ = trained
   flags = [*_TINY, "--include_quadratic_problems", "--train_dir=runs"]
   flags += ["--meta_learning_rate=0.5", "--seed=4"]
-  before = _contents(caller)
+  before = running_programs.contents(caller)
   done = program("metarun", *flags, cwd=caller)
-  _assert_refused(
+  running_programs.assert_refused(
     done,
     "--meta_learning_rate: 1e-06 -> 0.5",
     "--seed: 3 -> 4",
     "--allow_changed_settings",
   )
   assert "num_problems" not in done.stderr
-  assert _contents(caller) == before
+  assert running_programs.contents(caller) == before
   folder = caller / "runs" / _NAME
   try:
     done = program("metarun", *flags, "--allow_changed_settings", cwd=caller)
@@ -256,22 +145,22 @@ def test_changed_settings_are_refused_unless_a_flag_allows_them(
 
 def test_changes_that_do_not_fit_change_nothing(program, trained):
   caller, _ = trained
-  before = _contents(caller)
+  before = running_programs.contents(caller)
   done = program(
     "metarun",
     *(*_TINY, _DIGITS, "--train_dir=runs"),
     *("--num_gradient_scales=2", "--allow_changed_settings"),
     cwd=caller,
   )
-  _assert_refused(done, "The variable LOL/", "has shape")
-  assert _contents(caller) == before
+  running_programs.assert_refused(done, "The variable LOL/", "has shape")
+  assert running_programs.contents(caller) == before
 
 
 def test_a_greater_number_of_problems_continues_under_a_bar(
   program, trained, tmp_path
 ):
   caller, _ = trained
-  for path, content in _contents(caller / "runs").items():
+  for path, content in running_programs.contents(caller / "runs").items():
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_bytes(content)
   done = program(
@@ -290,11 +179,11 @@ def test_a_greater_number_of_problems_continues_under_a_bar(
 
 def test_metatest_restores_and_evaluates(program, trained, tmp_path):
   caller, _ = trained
-  before = _contents(caller)
+  before = running_programs.contents(caller)
   done = program(
     "metatest",
     *(_DIGITS, f"--train_dir={caller}/runs", "--save_dir=result"),
-    *("--seeds=5,6", "--testing_steps=2,4", "--noprogress"),
+    *("--seeds=5,6", "--testing_steps=2,4", "--noprogress", "--baselines"),
     cwd=tmp_path,
   )
   assert done.status == 0, done
@@ -302,19 +191,10 @@ def test_metatest_restores_and_evaluates(program, trained, tmp_path):
   assert f"Evaluating {caller}/runs/{_NAME}/model.ckpt-2" in done.stdout
   assert "on seeds 5, 6." in done.stdout
   _assert_evaluated(tmp_path / "result", done.stdout)
-  assert _contents(caller) == before
+  assert running_programs.contents(caller) == before
 
 
 # Data on disk.
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-  """A folder with MNIST and CIFAR-10 as tensorflow-datasets prepares them."""
-  folder = tmp_path_factory.mktemp("images")
-  image_sets.write_mnist(str(folder))
-  image_sets.write_cifar10(str(folder))
-  return folder
 
 
 @pytest.mark.parametrize(
@@ -332,7 +212,11 @@ def test_images_are_trained_and_evaluated_on(
     f"--data_dir={images}",
     "--train_dir=runs",
   )
-  done = program("metarun", *_TINY, *flags, "--xla=never", cwd=tmp_path)
+  done = program(
+    "metarun",
+    *(*_TINY, *flags, "--xla=never", "--evaluation_period=0"),
+    cwd=tmp_path,
+  )
   assert done.status == 0, done
   assert done.stdout.count(sizes) == 1
   done = program(
@@ -345,19 +229,25 @@ def test_images_are_trained_and_evaluated_on(
     cwd=tmp_path,
   )
   assert done.status == 0, done
-  _assert_evaluated(tmp_path / "result", done.stdout)
+  _assert_evaluated(tmp_path / "result", done.stdout, ["HierarchicalRNN"])
 
 
-@pytest.mark.parametrize("module", ["metarun", "metatest"])
-def test_missing_images_are_reported(program, tmp_path, module):
+@pytest.mark.parametrize(
+  "command",
+  [
+    ("metarun", "--if_cl=True", "--if_mt=True", "--fix_unroll=True"),
+    ("metatest", "--restore_model_name=model.ckpt-0"),
+  ],
+)
+def test_missing_images_are_reported(program, tmp_path, command):
   done = program(
-    module,
+    *command,
     "--include_mnist_mlp_problems",
     f"--data_dir={tmp_path}",
     "--train_dir=runs",
     cwd=tmp_path,
   )
-  _assert_refused(
+  running_programs.assert_refused(
     done, "mnist", str(tmp_path), "--download", "--embedded_digits"
   )
   assert not [*tmp_path.iterdir()]
@@ -371,6 +261,7 @@ def test_embedded_digits_stand_in_for_images(program, tmp_path):
     "--embedded_digits",
     "--train_dir=runs",
     "--xla=never",
+    "--evaluation_period=0",
     cwd=tmp_path,
   )
   assert done.status == 0, done
@@ -428,26 +319,27 @@ def test_every_set_has_a_flag():
     ("metarun", "--xla=maybe", ["--xla", "maybe"]),
     ("metarun", "argument", ["unknown arguments: argument"]),
     ("metatest", "--num_testing_itrs=0", ["--num_testing_itrs"]),
-    ("metatest", "--num_problems=1", ["num_problems"]),
+    ("metatest", "--test_optimizer=RMSProp", ["--test_optimizer", "Adagrad"]),
+    ("metatest", "--model_name=a/b", ["--model_name", "a/b", "slash"]),
   ],
 )
 def test_a_wrong_flag_is_named(program, tmp_path, module, flag, words):
   train_dir = f"--train_dir={tmp_path}/runs"
   done = program(module, train_dir, _DIGITS, flag, cwd=tmp_path)
-  _assert_refused(done, f"{module}: ", *words)
+  running_programs.assert_refused(done, f"{module}: ", *words)
   assert not [*tmp_path.iterdir()]
 
 
 def test_a_wrong_flag_is_answered_at_once(tmp_path):
-  done = _command("metarun", "--no_such_flag", cwd=tmp_path)
-  _assert_refused(done, "metarun: ", "no_such_flag")
+  done = running_programs.command("metarun", "--no_such_flag", cwd=tmp_path)
+  running_programs.assert_refused(done, "metarun: ", "no_such_flag")
 
 
 def test_metatest_needs_a_checkpoint(tmp_path):
-  done = _command(
+  done = running_programs.command(
     "metatest", _DIGITS, "--train_dir=runs", "--save_dir=out", cwd=tmp_path
   )
-  _assert_refused(
+  running_programs.assert_refused(
     done, f"metatest: There is no checkpoint in {tmp_path}/runs/{_NAME}"
   )
   assert not [*tmp_path.iterdir()]
@@ -460,7 +352,7 @@ def test_metatest_needs_a_checkpoint(tmp_path):
 def test_problem_sets_must_exist(program, tmp_path, module, name):
   flag = f"--include_{name}_problems"
   done = program(module, flag, "--train_dir=runs", cwd=tmp_path)
-  _assert_refused(
+  running_programs.assert_refused(
     done, f"{flag}: there is no problem set {name} here", "quadratic"
   )
   assert not [*tmp_path.iterdir()]
@@ -470,7 +362,9 @@ def test_some_problem_set_must_be_selected(program, tmp_path):
   none = [f"--noinclude_{name}_problems" for name in DEFAULT_SETS]
   for module, flags in (("metarun", none), ("metatest", [])):
     done = program(module, *flags, "--train_dir=runs", cwd=tmp_path)
-    _assert_refused(done, "No problem set is selected", f"{_DIGITS}")
+    running_programs.assert_refused(
+      done, "No problem set is selected", f"{_DIGITS}"
+    )
   assert not [*tmp_path.iterdir()]
 
 
@@ -480,7 +374,7 @@ def test_the_folder_must_be_writable(program, tmp_path):
   done = program(
     "metarun", *_TINY, _DIGITS, f"--train_dir={file}/runs", cwd=tmp_path
   )
-  _assert_refused(done, f"{file}/runs")
+  running_programs.assert_refused(done, f"{file}/runs")
   assert file.read_text() == "content"
 
 
@@ -503,26 +397,28 @@ def test_a_corrupt_checkpoint_is_left_as_it_is(
     data.write_bytes(data.read_bytes()[:100])
   else:
     (folder / "model.ckpt-2.index").write_bytes(b"nonsense")
-  before = _contents(tmp_path)
+  before = running_programs.contents(tmp_path)
   for module, flags in (("metarun", _TINY), ("metatest", [])):
     done = program(module, *flags, _DIGITS, "--train_dir=runs", cwd=tmp_path)
-    _assert_refused(done, "model.ckpt-2 cannot be read")
-    assert _contents(tmp_path) == before
+    running_programs.assert_refused(done, "model.ckpt-2 cannot be read")
+    assert running_programs.contents(tmp_path) == before
 
 
 def test_points_that_are_all_damaged_are_left_as_they_are(
   program, trained, tmp_path
 ):
   caller, _ = trained
-  for path, content in _contents(caller / "runs").items():
+  for path, content in running_programs.contents(caller / "runs").items():
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     if path.name == "variables.npz":
       content = content[:200]
     (tmp_path / path).write_bytes(content)
-  before = _contents(tmp_path)
+  before = running_programs.contents(tmp_path)
   done = program("metarun", *_TINY, _DIGITS, "--train_dir=.", cwd=tmp_path)
-  _assert_refused(done, "No saved point", "resume-1", "resume-2")
-  assert _contents(tmp_path) == before
+  running_programs.assert_refused(
+    done, "No saved point", "resume-1", "resume-2"
+  )
+  assert running_programs.contents(tmp_path) == before
 
 
 # Start-up.
@@ -541,7 +437,7 @@ def test_help_does_not_import_tensorflow(module, tmp_path):
   done = subprocess.run(
     [sys.executable, "-c", script],
     cwd=tmp_path,
-    env=_environment(),
+    env=running_programs.environment(),
     capture_output=True,
     text=True,
   )

@@ -1,7 +1,10 @@
-"""A learned optimizer against hand-designed ones on a set of problems."""
+"""Optimizers against each other on a set of problems."""
 
 import csv
+import functools
 import io
+import itertools
+import operator
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,15 +12,40 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import evaluation, files
+from learned_optimizer import files
+from learned_optimizer.metaopt import evaluation
+from learned_optimizer.metaopt.evaluation import Losses
 from learned_optimizer.metaopt.program import Programs
 from learned_optimizer.metaopt.task import Task, describe
-from learned_optimizer.optimizer.baselines import BASELINES
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
-from learned_optimizer.optimizer.variables import load_variables, set_variables
+from learned_optimizer.optimizer.variables import load_variables
+from learned_optimizer.problems.problem_spec import Spec
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _PROBLEM_SEED = 1_000_033
+
+
+class Contestant(NamedTuple):
+  """An optimizer with weights.
+
+  Attributes:
+    name: to show.
+    optimizer: `Spec` of a `TrainableOptimizer`.
+    weights: its weights, by checkpoint name.
+    learning_rate: of a hand-designed optimizer; else None.
+  """
+
+  name: str
+  optimizer: Spec
+  weights: Mapping[str, Any]
+  learning_rate: float | None = None
+
+  @classmethod
+  def of_rule(cls, rule_class: Any, learning_rate: float) -> "Contestant":
+    """A rule of `BASELINES` with a learning rate."""
+    weights = {f"{rule_class.name}/learning_rate": np.float32(learning_rate)}
+    spec = Spec(RuleOptimizer, (rule_class,), {})
+    return cls(rule_class.name, spec, weights, learning_rate)
 
 
 class Curves(NamedTuple):
@@ -25,124 +53,148 @@ class Curves(NamedTuple):
 
   Attributes:
     problem: name of the problem.
+    description: of the problem.
     optimizer: name of the optimizer.
     learning_rate: of a hand-designed optimizer; else None.
     note: why this learning rate is shown.
-    losses: [seeds, steps + 1], on all data; NaN after divergence.
+    steps: int [points], after how many steps the loss on all data was taken.
+    losses: those losses, [seeds, points], and on batches, [seeds, steps].
   """
 
   problem: str
+  description: str
   optimizer: str
   learning_rate: float | None
   note: str
-  losses: np.ndarray
+  steps: np.ndarray
+  losses: Losses
+
+  @property
+  def title(self) -> str:
+    """The problem, for tables and pictures."""
+    return f"{self.problem}: {self.description}"
 
   @property
   def label(self) -> str:
-    """Name for tables and legends."""
+    """The optimizer, for tables and legends."""
     if self.learning_rate is None:
       return self.optimizer
-    return f"{self.optimizer} {self.learning_rate:g} ({self.note})"
+    note = f" ({self.note})" if self.note else ""
+    return f"{self.optimizer} {self.learning_rate:g}{note}"
 
   def quartiles(self) -> np.ndarray:
-    """Lower quartile, median, upper quartile: [3, steps + 1].
+    """Lower quartile, median, upper quartile on all data: [3, points].
 
     A run that diverged counts as infinitely bad.
     """
-    losses = np.where(np.isfinite(self.losses), self.losses, np.inf)
+    losses = self.losses.on_data
+    losses = np.where(np.isfinite(losses), losses, np.inf)
     return np.quantile(losses, (0.25, 0.5, 0.75), axis=0, method="nearest")
+
+  def quartiles_after(self, step: int) -> np.ndarray:
+    """The quartiles at one of `steps`: [3]."""
+    return self.quartiles()[:, np.searchsorted(self.steps, step)]
 
 
 def compare(
-  optimizer_spec: Any,
-  weights: Mapping[str, Mapping[str, np.ndarray]],
-  problems_and_data: Sequence[tuple[Any, Any, int | None]],
+  problems: Mapping[str, tuple[Any, Any, int | None]],
+  contestants: Sequence[Contestant],
+  grids: Sequence[Any],
+  num_steps: int,
   table_steps: Sequence[int],
   seeds: Sequence[int],
-  progress: Callable[[int], Any] = lambda total: None,
+  progress: Callable[[int], Any] = lambda number: None,
 ) -> list[Curves]:
   """Runs everything on every problem.
 
-  Of every hand-designed optimizer the default learning rate is shown and, for
-  each step of the table, the one of a small grid with the lowest median loss.
-
   Args:
-    optimizer_spec: `Spec` of the learned optimizer.
-    weights: names to show and the weights to run the learned optimizer with.
-    problems_and_data: (problem spec, data set or None, batch size or None).
-    table_steps: the steps that the table shows; runs are as long as the last.
+    problems: (problem spec, data set or None, batch size or None) by name.
+    contestants: all of them are shown.
+    grids: rules of `BASELINES`, of which the default learning rate is shown
+      and, for each step of the table, the one of a small grid with the lowest
+      median loss.
+    num_steps: length of the runs.
+    table_steps: the steps that the table shows.
     seeds: one run each, which fixes initial parameters, batches and initial
       optimizer state.
     progress: called with each finished share of the work, in runs.
+
+  Returns:
+    The curves, in the order of problems, contestants and grids.
   """
-  curves = []
+  steps = evaluation.evenly_spaced(num_steps, table_steps)
   not_compilable = set()
-  for spec, dataset, batch_size in problems_and_data:
-    task = Task.of(spec.build(random_seed=_PROBLEM_SEED), dataset, batch_size)
-    name = describe(spec)
-    for optimizer, losses in _learned(
-      optimizer_spec, weights, task, max(table_steps), seeds, not_compilable
-    ):
-      curves.append(Curves(name, optimizer, None, "", losses))
-      progress(len(seeds))
-    for rule_class in BASELINES.values():
-      losses = {}
-      for learning_rate, result in _baseline(
-        rule_class, task, max(table_steps), seeds, not_compilable
-      ):
-        losses[learning_rate] = result
-        progress(len(seeds))
-      curves += _selection(name, rule_class, losses, table_steps)
+  curves = []
+  for name, (spec, dataset, batch_size) in problems.items():
+    problem = spec.build(random_seed=_PROBLEM_SEED)
+    starts = [evaluation.original_parameters(problem, seed) for seed in seeds]
+    run = functools.partial(
+      _run,
+      task=Task.of(problem, dataset, batch_size),
+      not_compilable=not_compilable,
+      num_steps=num_steps,
+      seeds=seeds,
+      points=steps,
+      init_params=starts,
+      progress=progress,
+    )
+
+    def shown(contestant, losses, note="", name=name, spec=spec):
+      rate = contestant.learning_rate
+      return Curves(
+        name, describe(spec), contestant.name, rate, note, steps, losses
+      )
+
+    curves += [shown(*result) for result in run(contestants)]
+    for rule_class in grids:
+      rates = [Contestant.of_rule(rule_class, r) for r in _grid(rule_class)]
+      curves += _selection(
+        [shown(*result) for result in run(rates)],
+        rule_class.learning_rate,
+        table_steps,
+      )
   return curves
 
 
-def num_runs(num_weights: int, num_problems: int, seeds: Sequence[int]) -> int:
+def num_runs(
+  num_problems: int, num_contestants: int, grids: Sequence[Any], num_seeds: int
+) -> int:
   """How many runs `compare` reports to its progress function."""
-  grids = sum(len(_grid(rule_class)) for rule_class in BASELINES.values())
-  return num_problems * len(seeds) * (num_weights + grids)
+  num_contestants += sum(len(_grid(rule_class)) for rule_class in grids)
+  return num_problems * num_contestants * num_seeds
 
 
 def _grid(rule_class) -> list[float]:
   return sorted({*LEARNING_RATES, rule_class.learning_rate})
 
 
-def _learned(spec, weights, task, num_steps, seeds, not_compilable):
-  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    optimizer = spec.build()
-    programs = Programs(session, optimizer, not_compilable)
-    for name, values in weights.items():
-      load_variables(session, list(optimizer.weights.values()), values)
-      curves = evaluation.loss_curves(programs, task, True, num_steps, seeds)
-      yield name, curves
+def _run(
+  contestants, task, not_compilable, **settings
+) -> Iterator[tuple[Contestant, Losses]]:
+  """Those of the same optimizer, one after the other, share a program."""
+  for spec, group in itertools.groupby(
+    contestants, operator.attrgetter("optimizer")
+  ):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+      optimizer = spec.build()
+      programs = Programs(session, optimizer, not_compilable)
+      for contestant in group:
+        load_variables(
+          session, list(optimizer.weights.values()), contestant.weights
+        )
+        yield contestant, evaluation.run_all(programs, task, True, **settings)
 
 
-def _baseline(
-  rule_class, task, num_steps, seeds, not_compilable
-) -> Iterator[tuple[float, np.ndarray]]:
-  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    optimizer = RuleOptimizer(rule_class)
-    programs = Programs(session, optimizer, not_compilable)
-    (variable,) = optimizer.weights.values()
-    for learning_rate in _grid(rule_class):
-      set_variables(session, [variable], [learning_rate])
-      curves = evaluation.loss_curves(programs, task, True, num_steps, seeds)
-      yield learning_rate, curves
-
-
-def _selection(problem, rule_class, losses, table_steps):
+def _selection(curves, default, table_steps):
   """The default, and the best of the grid at each step of the table."""
-  default = rule_class.learning_rate
+  by_rate = {c.learning_rate: c for c in curves}
   notes = {default: ["default"]}
   for step in table_steps:
-    candidates = {
-      rate: Curves(problem, "", rate, "", result).quartiles()[1, step]
-      for rate, result in losses.items()
-    }
-    best = min(candidates, key=candidates.get)
+    losses = {rate: c.quartiles_after(step)[1] for rate, c in by_rate.items()}
+    best = min(losses, key=losses.get)
     notes.setdefault(best, []).append(f"best at {step}")
   return [
-    Curves(problem, rule_class.name, rate, ", ".join(note), losses[rate])
-    for rate, note in notes.items()
+    by_rate[rate]._replace(note=", ".join(note)) for rate, note in notes.items()
   ]
 
 
@@ -150,47 +202,42 @@ def table(curves: Sequence[Curves], table_steps: Sequence[int]) -> str:
   """Median and quartiles of the loss at the given steps, as text."""
   header = ["optimizer", *(f"loss after {step} steps" for step in table_steps)]
   lines = []
-  for problem in dict.fromkeys(c.problem for c in curves):
+  for title in dict.fromkeys(c.title for c in curves):
     rows = [header]
-    for c in (c for c in curves if c.problem == problem):
-      low, median, high = c.quartiles()
+    for c in (c for c in curves if c.title == title):
+      quartiles = [c.quartiles_after(step) for step in table_steps]
       rows.append(
         [c.label]
         + [
-          f"{median[s]:.4g} [{low[s]:.4g}, {high[s]:.4g}]" for s in table_steps
+          f"{median:.4g} [{low:.4g}, {high:.4g}]"
+          for low, median, high in quartiles
         ]
       )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines.append(problem)
+    lines.append(title)
     lines += [
       "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
       for row in rows
     ]
     lines.append("")
-  count = len(curves[0].losses)
+  count = len(curves[0].losses.on_data)
   lines.append(f"Median [quartiles] over {count} seeds, loss on all data.")
   return "\n".join(line.rstrip() for line in lines)
 
 
 def write_csv(path: pathlib.Path, curves: Sequence[Curves]) -> None:
-  """Writes quartiles per step, one line each."""
+  """Writes quartiles of the loss on all data, a line for each point."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator="\n")
   writer.writerow(
-    ["problem", "optimizer", "learning_rate", "note", "step"]
+    ["problem", "description", "optimizer", "learning_rate", "note", "step"]
     + ["lower_quartile", "median", "upper_quartile"]
   )
   for c in curves:
     rate = "" if c.learning_rate is None else c.learning_rate
-    for step, values in enumerate(c.quartiles().T):
+    for step, values in zip(c.steps, c.quartiles().T, strict=True):
       writer.writerow(
-        [
-          c.problem,
-          c.optimizer,
-          rate,
-          c.note,
-          step,
-          *map("{:.8g}".format, values),
-        ]
+        [c.problem, c.description, c.optimizer, rate, c.note, step]
+        + [*map("{:.8g}".format, values)]
       )
   files.write_text(path, text.getvalue())

@@ -10,12 +10,14 @@ next one.
 import dataclasses
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 HORIZONS = (
   *(100, 200, 500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000),
 )
 _MIN_EVALUATIONS = 3
+_STATE = ("level", "num_evaluations", "improved", "best_cost")
 
 
 class Verdict(enum.Enum):
@@ -95,4 +97,14 @@ class Curriculum:
 
   def entered(self, cost: float) -> None:
     """Sets what the weights that entered the level cost at its horizon."""
-    self.best_cost = cost
+    # Where that is no number, any number is an improvement.
+    self.best_cost = cost if math.isfinite(cost) else None
+
+  def state(self) -> dict[str, Any]:
+    """Where it stands, as JSON has it."""
+    return {name: getattr(self, name) for name in _STATE}
+
+  def restore(self, state: Mapping[str, Any]) -> None:
+    """Puts it where `state` says."""
+    for name in _STATE:
+      setattr(self, name, state[name])

@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.metaopt import files
+from learned_optimizer import files
 from learned_optimizer.metaopt.program import (
+  NO_EXTRAS,
   CompilationError,
+  Extras,
   Program,
   Programs,
+  Purpose,
 )
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.optimizer import checkpoints
@@ -73,13 +76,31 @@ class MetaGraph:
     session: the session.
     variables: everything a checkpoint holds: weights, RMSProp slots,
       global_step.
+    best: values of variables to go back to, by checkpoint name; empty without
+      a curriculum.
   """
 
-  def __init__(self, optimizer_spec: Any, meta_optimizer: MetaOptimizer):
-    """Builds the optimizer and initialises all variables."""
+  def __init__(
+    self,
+    optimizer_spec: Any,
+    meta_optimizer: MetaOptimizer,
+    extras: Extras = NO_EXTRAS,
+    num_published: int = 5,
+  ):
+    """Builds the optimizer and initialises all variables.
+
+    Args:
+      optimizer_spec: `Spec` of the optimizer.
+      meta_optimizer: how the weights descend.
+      extras: what unrolls have besides rule and problem.
+      num_published: how many published checkpoints remain.
+    """
     self._optimizer_spec = optimizer_spec
     self._settings = meta_optimizer
+    self._extras = extras
+    self._num_published = num_published
     self._not_compilable: set[Any] = set()
+    self.best: dict[str, np.ndarray] = {}
     self._build()
 
   def _build(self):
@@ -112,7 +133,9 @@ class MetaGraph:
       )
       self.variables = v1.global_variables()
       self._saver = v1.train.Saver(
-        self.variables, max_to_keep=5, save_relative_paths=True
+        self.variables,
+        max_to_keep=self._num_published,
+        save_relative_paths=True,
       )
       self._best_saver = v1.train.Saver(
         self.variables, max_to_keep=1, save_relative_paths=True
@@ -120,7 +143,9 @@ class MetaGraph:
       initialize = v1.global_variables_initializer()
     self.session = v1.Session(graph=graph)
     self.session.run(initialize)
-    self.programs = Programs(self.session, self.optimizer, self._not_compilable)
+    self.programs = Programs(
+      self.session, self.optimizer, self._not_compilable, self._extras
+    )
     self._meta_programs: dict[Program, MetaProgram] = {}
 
   def renew_if_crowded(self) -> None:
@@ -129,18 +154,18 @@ class MetaGraph:
     A graph only grows: every program keeps its memory, and makes building the
     next one slower. No program may be in use.
     """
-    if len(self._meta_programs) < _MAX_PROGRAMS:
+    if len(self.programs) < _MAX_PROGRAMS:
       return
     values = self.values()
     self.session.close()
     self._build()
     self.load(values)
 
-  def meta_program(self, task: Task, jit_compile: bool) -> MetaProgram:
-    """The program for a task, with the task loaded."""
-    return self._with_update(
-      self.programs.get(task, jit_compile, meta_gradients=True)
-    )
+  def meta_program(
+    self, task: Task, jit_compile: bool, purpose: Purpose = Purpose.TRAIN
+  ) -> MetaProgram:
+    """The program for a task and a purpose, with the task loaded."""
+    return self._with_update(self.programs.get(task, jit_compile, purpose))
 
   def fall_back(
     self, failed: MetaProgram, error: CompilationError
@@ -193,8 +218,11 @@ class MetaGraph:
         self.optimizer.state_keys, out.output_state[0], strict=True
       )
     ]
-    summaries.append(scalar("MetaObjective", out.metaobj))
-    summaries.append(scalar(f"{problem_name}_MetaObjective", out.metaobj))
+    loss = "MetaObjective"
+    if program.purpose is Purpose.IMITATE:
+      loss = "ImitationLoss"
+    summaries.append(scalar(loss, out.metaobj))
+    summaries.append(scalar(f"{problem_name}_{loss}", out.metaobj))
     for i, name in enumerate(self.optimizer.weights):
       summaries.append(histogram(f"{name}_rawgrad", raw[i]))
       summaries.append(histogram(f"{name}_var", values[i]))
@@ -228,21 +256,11 @@ class MetaGraph:
 
   # Checkpoints.
 
-  def publish(self, folder: pathlib.Path) -> None:
-    """Writes `model.ckpt-<global_step>`; the last five remain."""
+  def publish(self, folder: pathlib.Path, number: int) -> None:
+    """Writes `model.ckpt-<number>`, which from now on is the last one."""
     if not self._saver.last_checkpoints:
       self._saver.recover_last_checkpoints(checkpoints.kept(folder))
-    self._write(self._saver, folder)
-
-  def publish_unless_current(self, folder: pathlib.Path) -> None:
-    """Publishes again what a crash damaged or kept from being published."""
-    paths = checkpoints.listed(folder)
-    try:
-      current = paths and checkpoints.read(paths[-1]).get("global_step")
-    except checkpoints.CheckpointError:
-      current = None
-    if current != self.global_step():
-      self.publish(folder)
+    self._write(self._saver, folder, number)
 
   def keep_best(self, folder: pathlib.Path, cost: float) -> None:
     """Keeps these weights in a folder `best-<global_step>`, instead of others.
@@ -252,19 +270,32 @@ class MetaGraph:
       cost: the validation cost, kept with them.
     """
     best = folder / f"best-{self.global_step()}"
-    if not best.exists():
-      with files.whole_folder(best) as partial:
-        self._write(self._best_saver, partial)
-        (partial / "validation.json").write_text(json.dumps({"cost": cost}))
+    if best.exists():
+      # Left from before the run went back to a saved point.
+      shutil.rmtree(best)
+    with files.whole_folder(best) as partial:
+      self._write(self._best_saver, partial, self.global_step())
+      (partial / "validation.json").write_text(json.dumps({"cost": cost}))
     for other in files.numbered(folder, "best"):
       if other != best:
         shutil.rmtree(other)
 
-  def _write(self, saver, folder):
+  # What a curriculum goes back to.
+
+  def mark_best(self) -> None:
+    """Makes weights and slots, as they are, those to go back to."""
+    self.best = self.values()
+    del self.best["global_step"]
+
+  def go_back_to_best(self) -> None:
+    """Goes back to what was marked, if anything was."""
+    self.load(self.values() | self.best)
+
+  def _write(self, saver, folder, number):
     with self.session.graph.as_default():
       saver.save(
         self.session,
         str(folder / "model.ckpt"),
-        self.global_step(),
+        number,
         write_meta_graph=False,
       )

@@ -9,16 +9,18 @@ import tensorflow as tf
 from learned_optimizer.metaopt import schedule
 from learned_optimizer.metaopt.errors import RunError
 from learned_optimizer.metaopt.interruption import Interruption
-from learned_optimizer.metaopt.meta_graph import MetaGraph
+from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaProgram
 from learned_optimizer.metaopt.position import Position
 from learned_optimizer.metaopt.program import (
   CompilationError,
   Program,
+  Purpose,
   Trial,
 )
 from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.training_settings import TrainingSettings
+from learned_optimizer.metaopt.validation import Validation
 
 
 class MetaIterations:
@@ -43,14 +45,18 @@ class MetaIterations:
     self._graph = graph
     self._position = position
     self._log = log
-    self._meta = graph.meta_program(task, position.jit_compile)
+    self._all_data = task.dataset
+    mini_data = settings.procedure.mini_data
+    if mini_data:
+      task = task._replace(dataset=mini_data.first(task.dataset))
+    self._training = graph.meta_program(task, position.jit_compile)
     self.metadata = {"global_step": [], "runtimes": [], "subproblem_objs": []}
     self.metadata |= {"meta_objs": [], "meta_grads_and_params": []}
 
   @property
   def program(self) -> Program:
     """The program that holds the problem and its carried state."""
-    return self._meta.program
+    return self._training.program
 
   def run(self, asked: Interruption) -> bool:
     """Runs the meta-iteration at the position, from new parameters.
@@ -64,22 +70,34 @@ class MetaIterations:
     started = time.monotonic()
     self.program.task.problem.init_fn(self._graph.session)
     generator = self._position.generator
-    num_unrolls = self._settings.num_unroll_func(generator)
-    lengths = [
-      self._settings.num_partial_unroll_itrs_func(generator)
-      for _ in range(num_unrolls)
-    ]
-    trial = self.program.draw(sum(lengths), generator)
+    self._draw_data(generator)
+    lengths = self._draw_lengths(generator)
+    meta = self._choose_program(generator)
+    trial = self._draw_trial(meta.program, sum(lengths), generator)
     note = ""
     objectives, meta_objectives, gradients = [], [], []
     for unroll, (start, length) in enumerate(schedule.spans(lengths)):
-      last = unroll == num_unrolls - 1
-      result = self._run_unroll(trial, start, length, unroll == 0, last)
-      self._check(result["objectives"])
+      last = unroll == len(lengths) - 1
+      feed_settings = {
+        "first": unroll == 0,
+        "reset": unroll == 0 and self._resets(self._position.meta_iteration),
+        "regularize": schedule.regularizes(
+          self._settings.regularize_time,
+          self._settings.reg_scale,
+          unroll,
+          len(lengths),
+        ),
+      }
+      meta, result = self._run_unroll(
+        meta, trial, start, length, feed_settings, last
+      )
       meta_objective = float(result["meta_objective"])
-      if self._exceeds(result["objectives"][-1], result["initial"]):
-        note = f" Broke early at {unroll + 1} out of {num_unrolls} unrolls."
-        break
+      # What becomes of a teacher's trajectory is not up to the weights.
+      if meta.program.purpose is Purpose.TRAIN:
+        self._check(result["objectives"])
+        if self._exceeds(result["objectives"][-1], result["initial"]):
+          note = f" Broke early at {unroll + 1} out of {len(lengths)} unrolls."
+          break
       if "summaries" in result:
         self._log.summary(result["summaries"])
       objectives.append(result["objectives"])
@@ -88,6 +106,9 @@ class MetaIterations:
       self._log.unroll(meta_objective)
       if asked.signal and not last:
         return False
+    if meta.program.purpose is Purpose.IMITATE:
+      self.program.continue_from(meta.program)
+      note += " (imitation)"
     seconds = time.monotonic() - started
     self.metadata["global_step"].append(self._graph.global_step())
     self.metadata["runtimes"].append(seconds)
@@ -99,50 +120,152 @@ class MetaIterations:
     )
     return True
 
-  def _run_unroll(
-    self, trial: Trial, start: int, length: int, first: bool, last: bool
-  ) -> dict[str, Any]:
-    """Trains on one unroll; what it returns is named as in `_fetches`."""
-    reset = first and (
-      self._position.meta_iteration == 0 or not self._settings.reset_rnn_params
+  def validation_cost(self, num_unrolls: int, validation: Validation) -> float:
+    """Validates on the present problem and data, without training.
+
+    As in L2O-Scale: runs start from new parameters, but from the optimizer's
+    present state, which they change. The state after the last but one unroll is
+    what training goes on from.
+
+    Args:
+      num_unrolls: unrolls of each run.
+      validation: number of runs, and length of the unrolls.
+
+    Returns:
+      The mean of the objectives before the last step; NaN after divergence.
+    """
+    programs = self._graph.programs
+    program = programs.get(
+      self.program.task, self._position.jit_compile, Purpose.EVALUATE
     )
+    program.continue_from(self.program)
+    generator = self._position.generator
+    length = validation.unroll_length
+    resets = self._resets(self._position.meta_iteration - 1)
+
+    def run(program, trial, unroll):
+      """Objectives of an unroll; only the very last of a run is wanted."""
+      first, last = unroll == 0, unroll == num_unrolls - 1
+      fetches = [program.out.problem_objectives]
+      if self._propagates(last):
+        fetches += program.propagate
+      feed = program.feed(
+        trial,
+        unroll * length,
+        length,
+        first=first,
+        reset=first and resets,
+        observed=np.arange(length) == (length - 1 if last else -1),
+      )
+      return program.run(fetches, feed)[0]
+
+    costs = []
+    for _ in range(validation.epochs):
+      trial = self._draw_trial(program, num_unrolls * length, generator)
+      for unroll in range(num_unrolls):
+        try:
+          objectives = run(program, trial, unroll)
+        except CompilationError as error:
+          program = programs.fall_back(program, error)
+          objectives = run(program, trial, unroll)
+      # An unroll that diverged ends early.
+      whole = len(objectives) == length + 1
+      costs.append(objectives[-1] if whole else np.nan)
+    self.program.continue_from(program)
+    return float(np.mean(costs))
+
+  def _draw_data(self, generator):
+    mini_data = self._settings.procedure.mini_data
+    if mini_data:
+      self.program.load_data(mini_data.draw(self._all_data, generator))
+
+  def _draw_lengths(self, generator) -> list[int]:
+    """The lengths of the unrolls of a meta-iteration."""
+    curriculum = self._position.curriculum
+    if curriculum:
+      return [curriculum.unroll_length] * curriculum.num_training_unrolls
+    num_unrolls = self._settings.num_unroll_func(generator)
+    draw_length = self._settings.num_partial_unroll_itrs_func
+    return [draw_length(generator) for _ in range(num_unrolls)]
+
+  def _choose_program(self, generator) -> MetaProgram:
+    """Trains on the meta-objective or, at random, on imitation."""
+    imitation = self._settings.imitation
+    if not imitation or generator.random() >= imitation.ratio:
+      return self._training
+    program = self.program
+    meta = self._graph.meta_program(
+      program.task, program.jit_compile, Purpose.IMITATE
+    )
+    meta.program.continue_from(program)
+    return meta
+
+  def _draw_trial(self, program, num_steps, generator) -> Trial:
+    params = self._settings.procedure.initial_parameters(
+      program.task.problem, generator
+    )
+    return program.draw(num_steps, generator, params)
+
+  def _resets(self, meta_iteration):
+    """Whether this meta-iteration starts from a fresh optimizer state."""
+    return meta_iteration == 0 or not self._settings.reset_rnn_params
+
+  def _propagates(self, last):
+    return self._settings.carry_last_unroll or not last
+
+  def _run_unroll(
+    self,
+    meta: MetaProgram,
+    trial: Trial,
+    start: int,
+    length: int,
+    feed_settings: dict[str, bool],
+    last: bool,
+  ) -> tuple[MetaProgram, dict[str, Any]]:
+    """Trains on one unroll.
+
+    Returns:
+      The program that ran, which is another one if `meta` does not compile,
+      and what it returned, named as in `_fetches`.
+    """
     summarise = self._log.summary_is_due()
 
-    def run():
-      feed = self.program.feed(trial, start, length, first, reset)
-      propagate = self._settings.carry_last_unroll or not last
-      fetches = self._fetches(summarise, propagate)
-      if self._settings.set_profiling and first:
-        return self._run_traced(fetches, feed)
-      return self.program.run(fetches, feed)
+    def run(meta):
+      feed = meta.program.feed(trial, start, length, **feed_settings)
+      fetches = self._fetches(meta, summarise, self._propagates(last))
+      if self._settings.set_profiling and feed_settings["first"]:
+        return self._run_traced(meta.program, fetches, feed)
+      return meta.program.run(fetches, feed)
 
     try:
-      return run()
+      return meta, run(meta)
     except CompilationError as error:
-      self._meta = self._graph.fall_back(self._meta, error)
-      return run()
+      other = self._graph.fall_back(meta, error)
+      if meta is self._training:
+        self._training = other
+      return other, run(other)
 
-  def _fetches(self, summarise, propagate):
-    out = self.program.out
+  def _fetches(self, meta, summarise, propagate):
+    out = meta.program.out
     fetches = {
-      "train": self._meta.train_op,
+      "train": meta.train_op,
       "meta_objective": out.metaobj,
       "objectives": out.problem_objectives,
       "initial": out.initial_obj,
     }
     if self._settings.callbacks:
-      fetches["gradients"] = self._meta.gradients
+      fetches["gradients"] = meta.gradients
     if summarise:
-      fetches["summaries"] = self._meta.summaries
+      fetches["summaries"] = meta.summaries
     if propagate:
-      fetches["propagate"] = self.program.propagate
+      fetches["propagate"] = meta.program.propagate
     return fetches
 
-  def _run_traced(self, fetches, feed):
+  def _run_traced(self, program, fetches, feed):
     v1 = tf.compat.v1
     metadata = v1.RunMetadata()
     options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE)
-    result = self.program.run(fetches, feed, options, metadata)
+    result = program.run(fetches, feed, options, metadata)
     position = self._position
     tag = f"00_iter{position.problem_index:04}_{position.meta_iteration:02}"
     self._log.trace(metadata, tag)

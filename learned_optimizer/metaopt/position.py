@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from learned_optimizer.metaopt.curriculum import Curriculum
+
 
 @dataclasses.dataclass
 class Position:
@@ -18,7 +20,8 @@ class Position:
     meta_iteration: meta-iterations that are complete on it.
     entry_index: which of the problem specs it is built from.
     problem_seed: seed that it is built with.
-    best_cost: lowest validation cost so far, or None.
+    best_cost: lowest validation cost so far without a curriculum, or None.
+    curriculum: where the run stands in its curriculum, or None.
     generator: draws everything that is random.
   """
 
@@ -29,17 +32,29 @@ class Position:
   entry_index: int = 0
   problem_seed: int = 0
   best_cost: float | None = None
+  curriculum: Curriculum | None = None
   generator: np.random.Generator = dataclasses.field(init=False)
 
   def __post_init__(self):
     self.generator = np.random.default_rng(self.seed)
 
+  @property
+  def level(self) -> int | None:
+    """The level of the curriculum, from 0; None without one."""
+    return self.curriculum.level if self.curriculum else None
+
   def state(self) -> dict[str, Any]:
     """The attributes at this moment, as JSON has them."""
-    return vars(self) | {"generator": self.generator.bit_generator.state}
+    return vars(self) | {
+      "generator": self.generator.bit_generator.state,
+      "curriculum": self.curriculum and self.curriculum.state(),
+    }
 
   def restore(self, state: Mapping[str, Any]) -> None:
     """Sets the attributes that `state` returned."""
     attributes = dict(state)
     self.generator.bit_generator.state = attributes.pop("generator")
+    curriculum = attributes.pop("curriculum", None)
+    if curriculum and self.curriculum:
+      self.curriculum.restore(curriculum)
     vars(self).update(attributes)

@@ -10,8 +10,10 @@ from learned_optimizer.metaopt.interruption import Interruption
 from learned_optimizer.metaopt.meta_graph import MetaGraph
 from learned_optimizer.metaopt.meta_iterations import MetaIterations
 from learned_optimizer.metaopt.position import Position
+from learned_optimizer.metaopt.publishing import Publisher
 from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.saved_points import SavedPoints, restore_problem
+from learned_optimizer.metaopt.selection import Selection
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.training_settings import TrainingSettings
 
@@ -26,6 +28,7 @@ class ProblemLoop:
     graph: MetaGraph,
     position: Position,
     points: SavedPoints,
+    publisher: Publisher,
     log: RunLog,
   ):
     self._folder = folder
@@ -33,7 +36,11 @@ class ProblemLoop:
     self._graph = graph
     self._position = position
     self._points = points
+    self._publisher = publisher
     self._log = log
+    self._selection = Selection(
+      folder, settings, graph, position, publisher, log
+    )
 
   def run(self, inner: Mapping[str, np.ndarray], asked: Interruption) -> None:
     """Trains until the last problem, or until asked to stop.
@@ -54,17 +61,23 @@ class ProblemLoop:
     num_meta_iterations = self._settings.num_meta_iterations
     iterations = self._open_problem(inner)
     point = points.newest
-    while position.meta_iteration < num_meta_iterations:
+    worthwhile = True
+    while worthwhile and position.meta_iteration < num_meta_iterations:
       if iterations.run(asked):
         position.meta_iteration += 1
-        self._validate_if_due()
+        worthwhile = self._selection.go_on(iterations)
+        last = position.meta_iteration == num_meta_iterations
+        if not position.curriculum:
+          self._publisher.iteration_ended(position.meta_iteration, last)
         point = points.take(iterations.program)
       else:
         # It is not complete: fall back to where it began.
         self._graph.load(point.variables)
-      stop = asked.signal and position.meta_iteration < num_meta_iterations
+      unfinished = position.meta_iteration < num_meta_iterations
+      stop = asked.signal and worthwhile and unfinished
       late = points.seconds_since_save() > self._settings.save_seconds
-      if (stop or late) and point is not points.newest:
+      # Where the problem is over, the point below is what to go on from.
+      if worthwhile and (stop or late) and point is not points.newest:
         points.save(point)
       if stop:
         return
@@ -72,6 +85,9 @@ class ProblemLoop:
     index = position.problem_index
     position.problem_index += 1
     position.meta_iteration = 0
+    if position.curriculum:
+      # So does the original, whose next problem starts from `model.ckpt-0`.
+      self._graph.go_back_to_best()
     points.save(points.take())
     for callback in self._settings.callbacks:
       callback(name, index, str(self._folder), iterations.metadata)
@@ -119,17 +135,3 @@ class ProblemLoop:
 
   def _num_entries(self):
     return len(self._settings.problems_and_data)
-
-  def _validate_if_due(self):
-    settings, position = self._settings, self._position
-    before = position.problem_index * settings.num_meta_iterations
-    if not settings.validation.is_due(before + position.meta_iteration):
-      return
-    cost = settings.validation.cost(
-      self._graph.programs, settings.problems_and_data, position.jit_compile
-    )
-    self._log.validation(cost)
-    best = np.inf if position.best_cost is None else position.best_cost
-    if np.isfinite(cost) and cost < best:
-      position.best_cost = cost
-      self._graph.keep_best(self._folder, cost)

@@ -5,6 +5,8 @@ program is built once for all instances of a problem that differ only in their
 numbers; those are loaded into variables.
 """
 
+import dataclasses
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +15,14 @@ import tensorflow as tf
 from absl import logging
 
 from learned_optimizer.metaopt.task import Task
+from learned_optimizer.optimizer.imitation import Teacher
+from learned_optimizer.optimizer.regularizers.regularization import (
+  Regularization,
+)
 from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.training_graph import TrainOutput
 from learned_optimizer.optimizer.variables import set_variables
+from learned_optimizer.problems.dataset import Dataset
 
 # What a session raises where XLA cannot compile; run-time errors look alike.
 _COMPILATION_ERRORS = (
@@ -29,20 +36,63 @@ class CompilationError(Exception):
   """The first run of a compiled program failed, and changed nothing."""
 
 
+class Purpose(enum.Enum):
+  """What a program is for; each has programs of its own."""
+
+  TRAIN = "meta-gradients of the meta-objective"
+  IMITATE = "meta-gradients of the difference from a teacher"
+  EVALUATE = "objectives alone"
+
+
+class Extras(NamedTuple):
+  """What L2O-Scale adds to unrolls.
+
+  Attributes:
+    regularization: added to objectives; the meta-objective has it in training
+      alone.
+    teacher: whom to imitate.
+  """
+
+  regularization: Regularization | None = None
+  teacher: Teacher | None = None
+
+  def serving(self, purpose: Purpose) -> "Extras":
+    """What of this a program for this purpose needs."""
+    regularization, teacher = self
+    if regularization and purpose is not Purpose.TRAIN:
+      regularization = dataclasses.replace(regularization, optimizer_weight=0.0)
+    if regularization and not (
+      regularization.optimizer_weight or regularization.optimizee_weight
+    ):
+      regularization = None
+    return Extras(
+      regularization, teacher if purpose is Purpose.IMITATE else None
+    )
+
+
+NO_EXTRAS = Extras()
+
+
 class Trial(NamedTuple):
   """The random numbers of one run of an optimizer on a problem.
 
   Attributes:
     init_params: initial parameters.
     state_draws: what a fresh optimizer state needs.
-    batches: int32 [steps, batch size], rows of the data set.
+    batches: int32 [steps, batch size], rows of the data set; with a teacher of
+      k steps for one, [steps * k, batch size].
     step_draws: the problem's random numbers, each [steps, ...].
+    regularizer_draws: the regulariser's, each [steps, ...] if it draws in each
+      step.
+    teacher_draws: what a fresh teacher needs.
   """
 
   init_params: list[np.ndarray]
   state_draws: Any
   batches: np.ndarray
   step_draws: list[np.ndarray]
+  regularizer_draws: list[np.ndarray] = []
+  teacher_draws: Any = ()
 
 
 class Program:
@@ -51,9 +101,10 @@ class Program:
   Attributes:
     out: what `TrainableOptimizer.train` returned.
     jit_compile: whether XLA compiles it.
+    purpose: what it is for.
     task: the task that is loaded.
-    gradients: of the meta-objective, one per weight; None where the program
-      only evaluates.
+    gradients: of `out.metaobj`, one per weight; None where the program only
+      evaluates.
   """
 
   def __init__(
@@ -62,16 +113,26 @@ class Program:
     optimizer: TrainableOptimizer,
     task: Task,
     jit_compile: bool,
-    meta_gradients: bool,
+    purpose: Purpose,
+    extras: Extras = NO_EXTRAS,
   ):
     """Builds the program in the session's graph and loads the task."""
     self.jit_compile = jit_compile
+    self.purpose = purpose
     self._has_run = False
     self._session = session
     self._optimizer = optimizer
+    regularization, self._teacher = extras.serving(purpose)
+    self._regularizer = regularization and regularization.regularizer
+    meta_gradients = purpose is not Purpose.EVALUATE
     with session.graph.as_default():
       self.out: TrainOutput = optimizer.train(
-        task.problem, task.dataset, jit_compile, meta_gradients
+        task.problem,
+        task.dataset,
+        jit_compile,
+        meta_gradients,
+        regularization,
+        self._teacher,
       )
       # A loop that a session has run cannot be differentiated any more.
       self.gradients: list[tf.Tensor] | None = None
@@ -93,31 +154,72 @@ class Program:
 
   def load(self, task: Task) -> None:
     """Makes the program run on this instance, with nothing carried over."""
-    constants, data, labels = self.out.instance_vars
+    constants, *_ = self.out.instance_vars
     values = [task.problem.constants[name] for name in constants]
-    set_variables(
-      self._session,
-      [*constants.values(), data, labels],
-      [*values, *task.dataset],
-    )
+    set_variables(self._session, [*constants.values()], values)
     self.task = task
+    self.load_data(task.dataset)
     self._session.run(self._reset)
+    # A regulariser that does not draw in each step keeps its numbers as long
+    # as the problem lasts.
+    self._lasting_draws = self._regularizer_draws(
+      0, np.random.default_rng(task.problem.random_seed)
+    )
 
-  def draw(self, num_steps: int, generator: np.random.Generator) -> Trial:
-    """Draws the random numbers of `num_steps` steps on the loaded task."""
+  def load_data(self, dataset: Dataset) -> None:
+    """Replaces the data by others of the same shapes."""
+    _, data, labels = self.out.instance_vars
+    set_variables(self._session, [data, labels], dataset)
+    self.task = self.task._replace(dataset=dataset)
+
+  def draw(
+    self,
+    num_steps: int,
+    generator: np.random.Generator,
+    init_params: list[np.ndarray] | None = None,
+  ) -> Trial:
+    """Draws the random numbers of `num_steps` steps on the loaded task.
+
+    Args:
+      num_steps: number of steps.
+      generator: draws.
+      init_params: initial parameters; None for those of the problem.
+    """
     problem, dataset, batch_size = self.task
-    batches = dataset.batch_indices(num_steps, batch_size, generator)
-    params = problem.initial_parameters(generator)
+    num_batches = num_steps * self._batches_per_step
+    batches = dataset.batch_indices(num_batches, batch_size, generator)
+    params = init_params or problem.initial_parameters(generator)
     rule = self._optimizer.unrolled_rule()
     return Trial(
       params,
       rule.draws(params, generator),
-      np.asarray(batches, np.int32).reshape(num_steps, -1),
+      np.asarray(batches, np.int32).reshape(num_batches, -1),
       problem.draws(num_steps, generator),
+      self._regularizer_draws(num_steps, generator) or self._lasting_draws,
+      self._teacher.draws(params, generator) if self._teacher else (),
     )
 
+  @property
+  def _batches_per_step(self) -> int:
+    return self._teacher.num_steps if self._teacher else 1
+
+  def _regularizer_draws(self, num_steps, generator):
+    """Those of some steps, or with 0 of them those that last."""
+    regularizer = self._regularizer
+    if not regularizer or regularizer.draws_each_step != bool(num_steps):
+      return []
+    shapes = self.task.problem.param_shapes
+    return regularizer.draws(shapes, num_steps, generator)
+
   def feed(
-    self, trial: Trial, start: int, num_steps: int, first: bool, reset: bool
+    self,
+    trial: Trial,
+    start: int,
+    num_steps: int,
+    first: bool,
+    reset: bool,
+    regularize: bool = True,
+    observed: np.ndarray | None = None,
   ) -> dict[tf.Tensor, Any]:
     """The feed for one unroll.
 
@@ -129,32 +231,46 @@ class Program:
       num_steps: its length.
       first: start from new parameters.
       reset: start from a fresh optimizer state.
+      regularize: whether a regulariser acts in the meta-objective.
+      observed: boolean [num_steps], where a program that evaluates takes the
+        objective on all data; None for before every step.
     """
     capacity = num_steps
     if self.jit_compile:
       capacity = 1 << (num_steps - 1).bit_length()
 
-    def window(rows):
-      padded = np.zeros([capacity, *rows.shape[1:]], rows.dtype)
-      padded[:num_steps] = rows[start : start + num_steps]
+    def window(rows, per_step=1):
+      padded = np.zeros([capacity * per_step, *rows.shape[1:]], rows.dtype)
+      begin, length = start * per_step, num_steps * per_step
+      padded[:length] = rows[begin : begin + length]
       return padded
 
     out = self.out
     weights = np.full([num_steps], 1.0 / num_steps, np.float32)
     feed = {
       out.num_steps: num_steps,
-      out.batches: window(trial.batches),
+      out.batches: window(trial.batches, self._batches_per_step),
       out.obj_weights: np.pad(weights, (0, capacity - num_steps)),
       out.first_unroll: first,
       out.reset_state: reset,
     }
-    feed |= zip(out.init_params, trial.init_params, strict=True)
-    feed |= zip(
-      tf.nest.flatten(out.state_draws),
-      tf.nest.flatten(trial.state_draws),
-      strict=True,
-    )
-    feed |= zip(out.step_draws, map(window, trial.step_draws), strict=True)
+    if out.jacob_switch is not None:
+      feed[out.jacob_switch] = regularize
+    if observed is not None:
+      feed[out.observed] = np.pad(observed, (0, capacity - num_steps))
+    regularizer_draws = trial.regularizer_draws
+    if self._regularizer and self._regularizer.draws_each_step:
+      regularizer_draws = map(window, regularizer_draws)
+    for placeholders, values in (
+      (out.init_params, trial.init_params),
+      (out.state_draws, trial.state_draws),
+      (out.step_draws, [*map(window, trial.step_draws)]),
+      (out.regularizer_draws, [*regularizer_draws]),
+      (out.teacher_draws, trial.teacher_draws),
+    ):
+      feed |= zip(
+        tf.nest.flatten(placeholders), tf.nest.flatten(values), strict=True
+      )
     return feed
 
   def run(
@@ -181,6 +297,15 @@ class Program:
     self._has_run = True
     return result
 
+  def continue_from(self, other: "Program") -> None:
+    """Stands where another program on the same task stands.
+
+    What only one of them carries, the state of a teacher, stays as it is.
+    """
+    mine, values = self.out.init_loop_vars, other.carried()
+    shared = min(len(mine), len(values))
+    set_variables(self._session, mine[:shared], values[:shared])
+
   def carried(self) -> list[np.ndarray]:
     """What is carried from unroll to unroll, for `restore_carried`."""
     return self._session.run(self.out.init_loop_vars)
@@ -198,6 +323,7 @@ class Programs:
     session: tf.compat.v1.Session,
     optimizer: TrainableOptimizer,
     not_compilable: set[Any] | None = None,
+    extras: Extras = NO_EXTRAS,
   ):
     """Starts without programs.
 
@@ -206,32 +332,41 @@ class Programs:
       optimizer: the optimizer.
       not_compilable: structures that XLA cannot compile, as far as is known;
         shared with other programs, and added to.
+      extras: what unrolls have besides rule and problem.
     """
     self._session = session
     self._optimizer = optimizer
     self._not_compilable = set() if not_compilable is None else not_compilable
+    self._extras = extras
     self._programs: dict[Any, Program] = {}
 
-  def get(self, task: Task, jit_compile: bool, meta_gradients: bool) -> Program:
+  def __len__(self) -> int:
+    return len(self._programs)
+
+  def get(self, task: Task, jit_compile: bool, purpose: Purpose) -> Program:
     """The program for a task, with the task loaded.
 
     Args:
       task: the task.
       jit_compile: whether XLA compiles the program, if it can.
-      meta_gradients: whether it is for training; those that evaluate are
-        programs of their own, so that nothing of one disturbs the other.
+      purpose: what it is for.
     """
     jit_compile = (
       jit_compile
       and self._optimizer.can_compile
       and task.structure not in self._not_compilable
     )
-    key = (task.structure, jit_compile, meta_gradients)
+    key = (task.structure, jit_compile, purpose)
     if key in self._programs:
       self._programs[key].load(task)
     else:
       self._programs[key] = Program(
-        self._session, self._optimizer, task, jit_compile, meta_gradients
+        self._session,
+        self._optimizer,
+        task,
+        jit_compile,
+        purpose,
+        self._extras,
       )
     return self._programs[key]
 
@@ -248,6 +383,6 @@ class Programs:
       error,
     )
     self._not_compilable.add(task.structure)
-    program = self.get(task, False, failed.gradients is not None)
-    program.restore_carried(failed.carried())
+    program = self.get(task, False, failed.purpose)
+    program.continue_from(failed)
     return program

@@ -1,37 +1,34 @@
-"""Evaluates a run's checkpoint: prints a table, writes a CSV and a picture."""
+"""Reports: a table, a CSV, a picture, and the files of the original."""
 
 import pathlib
-from collections.abc import Sequence
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tqdm
 
+from learned_optimizer import files
 from learned_optimizer.metaopt import comparison, plotting
+from learned_optimizer.metaopt.comparison import Contestant, Curves
 from learned_optimizer.optimizer import checkpoints
+from learned_optimizer.problems.problem_spec import Spec
 
 
-def evaluate(
-  folder: pathlib.Path,
-  optimizer_spec: Any,
-  problems_and_data: Sequence[tuple[Any, Any, int | None]],
-  table_steps: Sequence[int],
-  seeds: Sequence[int],
-  output: pathlib.Path,
-  checkpoint_name: str = "",
-  progress: bool = False,
-) -> None:
-  """Compares a trained optimizer with itself untrained and with others.
+def trained(
+  spec: Spec, folder: pathlib.Path, checkpoint_name: str = ""
+) -> tuple[Contestant, str]:
+  """A learned optimizer with the weights of a checkpoint.
 
   Args:
+    spec: of the optimizer.
     folder: of the run.
-    optimizer_spec: `Spec` of the optimizer.
-    problems_and_data: (problem spec, data set or None, batch size or None).
-    table_steps: steps that the table shows; runs are as long as the last.
-    seeds: one run each.
-    output: folder for `evaluation.csv` and `evaluation.png`.
-    checkpoint_name: a checkpoint in `folder`; empty for the best or last.
-    progress: show a bar on standard error.
+    checkpoint_name: a checkpoint there; empty for the best or last.
+
+  Returns:
+    The contestant, and the path of the checkpoint.
 
   Raises:
     CheckpointError: there is none, it is damaged, or it does not fit.
@@ -41,26 +38,108 @@ def evaluate(
   else:
     path = checkpoints.best_or_last(folder)
   with tf.Graph().as_default():
-    optimizer = optimizer_spec.build()
-  name = type(optimizer).__name__
-  weights = {
-    name: optimizer.read_weights(path),
-    f"{name} untrained": optimizer.initial_weights(seed=0),
-  }
-  output.mkdir(parents=True, exist_ok=True)
-  total = comparison.num_runs(len(weights), len(problems_and_data), seeds)
-  print(f"Evaluating {path} on seeds {', '.join(map(str, seeds))}.")
+    optimizer = spec.build()
+  weights = optimizer.read_weights(path)
+  return Contestant(type(optimizer).__name__, spec, weights), path
+
+
+def untrained(spec: Spec) -> Contestant:
+  """A learned optimizer with initial weights."""
+  with tf.Graph().as_default():
+    optimizer = spec.build()
+  weights = optimizer.initial_weights(seed=0)
+  return Contestant(f"{type(optimizer).__name__} untrained", spec, weights)
+
+
+def compare(
+  problems: Mapping[str, tuple[Any, Any, int | None]],
+  contestants: Sequence[Contestant],
+  grids: Sequence[Any],
+  num_steps: int,
+  table_steps: Sequence[int],
+  seeds: Sequence[int],
+  progress: bool = False,
+) -> list[Curves]:
+  """Compares optimizers under a bar, see `comparison.compare`.
+
+  Args:
+    problems: (problem spec, data set or None, batch size or None) by name.
+    contestants: all are shown.
+    grids: rules of which the best of some learning rates are shown.
+    num_steps: length of the runs.
+    table_steps: steps that the table shows.
+    seeds: one run each.
+    progress: show a bar on standard error.
+  """
+  total = comparison.num_runs(
+    len(problems), len(contestants), grids, len(seeds)
+  )
   with tqdm.tqdm(total=total, unit="run", disable=not progress) as bar:
-    curves = comparison.compare(
-      optimizer_spec,
-      weights,
-      problems_and_data,
+    return comparison.compare(
+      problems,
+      contestants,
+      grids,
+      num_steps,
       table_steps,
       seeds,
       bar.update,
     )
+
+
+def write(
+  curves: Sequence[Curves], table_steps: Sequence[int], output: pathlib.Path
+) -> None:
+  """Prints a table; writes `evaluation.csv` and `evaluation.png`.
+
+  Args:
+    curves: what `compare` returned.
+    table_steps: steps that the table shows.
+    output: the folder.
+  """
   print(comparison.table(curves, table_steps))
   comparison.write_csv(output / "evaluation.csv", curves)
   plotting.write_png(output / "evaluation.png", curves)
   print(f"Curves: {output / 'evaluation.csv'}")
   print(f"Picture: {output / 'evaluation.png'}")
+
+
+def write_records(
+  curves: Sequence[Curves],
+  seeds: Sequence[int],
+  output: pathlib.Path,
+  model_name: str,
+) -> None:
+  """Writes the files of the original's evaluation.
+
+  Each is the pickle of a list of numpy.float32: the loss on each step's batch
+  before the step, NaN from where a run diverged. They are called
+  `seed<seed>_eval_loss_record.pickle-<model_name>`, and with several problems
+  have the problem's name after that.
+
+  Args:
+    curves: one for each problem.
+    seeds: one run each.
+    output: the folder.
+    model_name: in the names of the files.
+  """
+  for c in curves:
+    suffix = f"-{c.problem}" if len(curves) > 1 else ""
+    diverged = []
+    for seed, losses in zip(seeds, c.losses.on_batches, strict=True):
+      path = output / f"{_record_name(seed, model_name)}{suffix}"
+      with files.whole_file(path) as partial:
+        partial.write_bytes(pickle.dumps(list(losses)))
+      if np.isnan(losses[-1]):
+        diverged.append(str(seed))
+    if diverged:
+      print(
+        f"Warning: {c.label} diverged on {c.problem} with seeds"
+        f" {', '.join(diverged)}; those records end in NaN.",
+        file=sys.stderr,
+      )
+  several = "-*" if len(curves) > 1 else ""
+  print(f"Records: {output}/{_record_name('*', model_name)}{several}")
+
+
+def _record_name(seed, model_name):
+  return f"seed{seed}_eval_loss_record.pickle-{model_name}"

@@ -2,7 +2,8 @@
 
 A point is a folder `resume-<n>` of its own:
 
-* `variables.npz`: weights, slots of the meta-optimizer, global_step;
+* `variables.npz`: weights, slots of the meta-optimizer, global_step; with a
+  curriculum also, below `best/`, the best weights and slots so far;
 * `inner.npz`: what the current problem carries between its meta-iterations;
 * `state.json`: position, counters, state of the random generator.
 
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learned_optimizer.metaopt import files
+from learned_optimizer import files
 from learned_optimizer.metaopt.errors import RunError
 
 _KEPT = 2

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from learned_optimizer.metaopt.curriculum import Verdict
 from learned_optimizer.metaopt.meta_graph import MetaGraph
 from learned_optimizer.metaopt.task import describe
 
@@ -80,11 +81,21 @@ class RunLog:
       f" {sum(lengths)} iters (unrolled {steps} steps){note}"
     )
 
-  def validation(self, cost: float) -> None:
-    """The run was validated."""
-    value = tf.compat.v1.Summary.Value(tag="ValidationCost", simple_value=cost)
-    self.summary(tf.compat.v1.Summary(value=[value]))
-    self._print(f"  validation cost {cost:.6f}")
+  def validation(self, cost: float, level: int | None) -> None:
+    """The run was validated, at a level if it has a curriculum."""
+    values = {"ValidationCost": cost}
+    if level is not None:
+      values["Level"] = level
+    summary = tf.compat.v1.Summary()
+    for tag, value in values.items():
+      summary.value.add(tag=tag, simple_value=value)
+    self.summary(summary)
+    where = "" if level is None else f" (level {level})"
+    self._print(f"  validation cost {cost:.6f}{where}")
+
+  def curriculum_ends(self, level: int, verdict: Verdict) -> None:
+    """No level follows."""
+    self._print(f"  curriculum, level {level}: {verdict.value}")
 
   def _print(self, *lines):
     if self._bar.disable:

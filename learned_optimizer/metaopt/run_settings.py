@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_optimizer.metaopt import files
+from learned_optimizer import files
 from learned_optimizer.metaopt.errors import RunError
 
 _NAME = "settings.json"
@@ -23,12 +23,9 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
   if not path.exists():
     return None
   try:
-    settings = json.loads(path.read_text())
-  except (OSError, ValueError) as error:
-    raise RunError(f"{path} cannot be read ({error}).") from error
-  if not isinstance(settings, dict):
-    raise RunError(f"{path} cannot be read (it holds no settings).")
-  return settings
+    return files.read_json(path)
+  except ValueError as error:
+    raise RunError(str(error)) from error
 
 
 def fresh_seed() -> int:

@@ -10,22 +10,30 @@ from learned_optimizer.metaopt import resume
 from learned_optimizer.metaopt.meta_graph import MetaGraph
 from learned_optimizer.metaopt.position import Position
 from learned_optimizer.metaopt.program import Program
+from learned_optimizer.metaopt.publishing import Publisher
 from learned_optimizer.optimizer import checkpoints
+
+_BEST = "best/"
 
 
 class SavedPoints:
-  """The saved points of one run, each published as a checkpoint as well.
+  """The saved points of one run.
 
   Attributes:
     newest: the point saved last, or None.
   """
 
   def __init__(
-    self, folder: pathlib.Path, graph: MetaGraph, position: Position
+    self,
+    folder: pathlib.Path,
+    graph: MetaGraph,
+    position: Position,
+    publisher: Publisher,
   ):
     self._folder = folder
     self._graph = graph
     self._position = position
+    self._publisher = publisher
     self._saved_at = time.monotonic()
     self.newest: resume.Point | None = None
 
@@ -47,6 +55,7 @@ class SavedPoints:
       self._start()
       return {}
     self._load(point.variables, str(self._folder))
+    self._graph.best = _named(point.variables, _BEST)
     self._position.restore(point.state)
     return point.inner
 
@@ -67,17 +76,22 @@ class SavedPoints:
     if self.newest is None:
       self.save(self.take())
     else:
-      self._graph.publish_unless_current(self._folder)
+      self._publisher.repair()
 
   def take(self, program: Program | None = None) -> resume.Point:
     """The run as it stands; `program` is that of the current problem."""
     inner = _problem_arrays(program) if program else {}
-    return resume.Point(self._graph.values(), inner, self._position.state())
+    variables = self._graph.values()
+    if self._position.curriculum:
+      # What it goes back to; files of it may be those of a later time.
+      best = self._graph.best
+      variables |= {f"{_BEST}{name}": best[name] for name in best}
+    return resume.Point(variables, inner, self._position.state())
 
   def save(self, point: resume.Point) -> None:
-    """Saves and publishes a point."""
+    """Saves a point, for continuing and where it is the custom for others."""
     resume.save(self._folder, point)
-    self._graph.publish(self._folder)
+    self._publisher.point_saved()
     self.newest = point
     self._saved_at = time.monotonic()
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+REGULARIZE_TIMES = ("posterior", "prior", "none", "all")
+
 LengthFunction = Callable[[np.random.Generator], int]
 
 # Compiling takes some seconds and saves about a millisecond per inner step.
@@ -11,7 +13,10 @@ _STEPS_THAT_PAY_FOR_COMPILING = 20_000
 
 
 def sample_numiter(
-  scale: float, min_steps: int, generator: np.random.Generator
+  scale: float,
+  min_steps: int,
+  generator: np.random.Generator,
+  max_steps: int | None = None,
 ) -> int:
   """A heavy-tailed number: an exponential draw of mean `scale`, plus a minimum.
 
@@ -19,8 +24,30 @@ def sample_numiter(
     scale: mean of the exponential part; 0 makes the number constant.
     min_steps: added to it.
     generator: draws.
+    max_steps: an upper limit, or None.
   """
-  return int(np.round(generator.exponential(scale)) + min_steps)
+  number = int(np.round(generator.exponential(scale)) + min_steps)
+  return number if max_steps is None else min(number, max_steps)
+
+
+def regularizes(time: str, scale: float, unroll: int, num_unrolls: int) -> bool:
+  """Whether a regulariser acts in an unroll of a meta-iteration.
+
+  Args:
+    time: one of `REGULARIZE_TIMES`: "posterior" acts after the switching point
+      c = int(num_unrolls * scale + 1), "prior" before it, neither of them in
+      unroll c itself.
+    scale: where that point lies, as a fraction of the unrolls.
+    unroll: the unroll, from 0.
+    num_unrolls: unrolls of the meta-iteration.
+  """
+  point = int(num_unrolls * scale + 1)
+  return {
+    "posterior": unroll > point,
+    "prior": unroll < point,
+    "none": False,
+    "all": True,
+  }[time]
 
 
 def sigmoid_weights(
@@ -43,24 +70,17 @@ def sigmoid_weights(
   return weights / weights.sum()
 
 
-def planned_steps(
-  num_unrolls: LengthFunction,
-  num_steps: LengthFunction,
-  num_meta_iterations: int,
-  uses: float,
-) -> float:
-  """The inner steps that one program may expect to run in total.
+def mean_steps(num_unrolls: LengthFunction, num_steps: LengthFunction) -> float:
+  """The inner steps of a meta-iteration, as the mean of some draws.
 
   Args:
     num_unrolls: draws the number of unrolls of a meta-iteration.
     num_steps: draws the number of steps of an unroll.
-    num_meta_iterations: meta-iterations per use of the program.
-    uses: how often it will be used.
   """
   generator = np.random.default_rng(0)
   unrolls = np.mean([num_unrolls(generator) for _ in range(100)])
   steps = np.mean([num_steps(generator) for _ in range(100)])
-  return float(unrolls * steps * num_meta_iterations * uses)
+  return float(unrolls * steps)
 
 
 def pays_to_compile(steps: float) -> bool:

@@ -5,6 +5,7 @@ fresh start on the problem; partial unrolls, each followed by one step of the
 meta-optimizer, with parameters and optimizer state carried on.
 """
 
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +15,27 @@ import tqdm
 
 from learned_optimizer.metaopt import (
   interruption,
+  publishing,
   run_lock,
   run_settings,
   schedule,
 )
+from learned_optimizer.metaopt.curriculum import Curriculum
 from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
 from learned_optimizer.metaopt.position import Position
 from learned_optimizer.metaopt.problem_loop import ProblemLoop
+from learned_optimizer.metaopt.procedure import ORIGINAL, Procedure
+from learned_optimizer.metaopt.program import Extras
 from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.saved_points import SavedPoints
-from learned_optimizer.metaopt.training_settings import TrainingSettings
+from learned_optimizer.metaopt.training_settings import (
+  Imitation,
+  TrainingSettings,
+)
 from learned_optimizer.metaopt.validation import Validation
+from learned_optimizer.optimizer.regularizers.regularization import (
+  Regularization,
+)
 
 NO_VALIDATION = Validation()
 
@@ -35,7 +46,8 @@ class Result(NamedTuple):
   Attributes:
     global_step: unrolls trained on so far.
     interrupted_by: number of the signal that stopped it, or None.
-    best_cost: lowest validation cost, or None without validation.
+    best_cost: lowest validation cost, with a curriculum that of the last level;
+      None without validation.
     already_finished: nothing was left to do.
   """
 
@@ -72,6 +84,12 @@ def train_optimizer(
   save_seconds: float = 60.0,
   progress: bool = False,
   settings: Mapping[str, Any] | None = None,
+  procedure: Procedure = ORIGINAL,
+  curriculum: Curriculum | None = None,
+  imitation: Imitation | None = None,
+  regularization: Regularization | None = None,
+  regularize_time: str = "posterior",
+  reg_scale: float = 0.5,
 ) -> Result:
   """Meta-trains an optimizer, or continues a run that was stopped.
 
@@ -111,6 +129,14 @@ def train_optimizer(
       besides the end of every problem.
     progress: show a bar on standard error.
     settings: recorded in `logdir` as JSON once the run is sure to start.
+    procedure: that of the original or of L2O-Scale.
+    curriculum: ever longer meta-iterations, in place of `num_unroll_func` and
+      `num_partial_unroll_itrs_func`; needs validation.
+    imitation: train some meta-iterations on imitating a teacher.
+    regularization: a regulariser in meta-objective or inner objective.
+    regularize_time: in which unrolls of a meta-iteration the meta-objective
+      has it, see `schedule.regularizes`.
+    reg_scale: where the unrolls switch, as a fraction of them.
 
   Raises:
     ValueError: an argument is out of range.
@@ -132,23 +158,40 @@ def train_optimizer(
     set_profiling=set_profiling,
     validation=validation,
     save_seconds=save_seconds,
+    procedure=procedure,
+    curriculum=curriculum,
+    imitation=imitation,
+    regularize_time=regularize_time,
+    reg_scale=reg_scale,
   )
   meta_optimizer = MetaOptimizer(
     learning_rate, gradient_clip, rms_decay, rms_epsilon, l2_reg
   )
   _check(training, meta_optimizer)
+  if regularization and regularize_time == "none":
+    regularization = dataclasses.replace(regularization, optimizer_weight=0.0)
+  extras = Extras(regularization, imitation and imitation.teacher)
   if seed is None:
     seed = run_settings.fresh_seed()
   folder = pathlib.Path(logdir)
   folder.mkdir(parents=True, exist_ok=True)
   with run_lock.held(folder):
-    graph = MetaGraph(optimizer_spec, meta_optimizer)
-    position = Position(seed, _compiles(training))
-    points = SavedPoints(folder, graph, position)
+    milestones = procedure.save_period is not None
+    graph = MetaGraph(
+      optimizer_spec, meta_optimizer, extras, 10_000 if milestones else 5
+    )
+    publisher = publishing.publisher(procedure, folder, graph)
+    position = Position(
+      seed,
+      _compiles(training),
+      # The run moves it on, and not what the caller has.
+      curriculum=curriculum and dataclasses.replace(curriculum),
+    )
+    points = SavedPoints(folder, graph, position, publisher)
     with interruption.watch() as asked:
       inner = points.restore()
       if xla != "auto":
-        position.jit_compile = _compiles(training)
+        position.jit_compile = xla == "always"
       if settings is not None:
         run_settings.write(folder, settings)
       points.complete()
@@ -161,10 +204,15 @@ def train_optimizer(
         disable=not progress,
       )
       with RunLog(folder, graph, out, bar) as log:
-        loop = ProblemLoop(folder, training, graph, position, points, log)
+        loop = ProblemLoop(
+          folder, training, graph, position, points, publisher, log
+        )
         loop.run(inner, asked)
+    best_cost = position.best_cost
+    if position.curriculum:
+      best_cost = position.curriculum.best_cost
     return Result(
-      graph.global_step(), asked.signal, position.best_cost, already_finished
+      graph.global_step(), asked.signal, best_cost, already_finished
     )
 
 
@@ -176,13 +224,39 @@ def _check(training: TrainingSettings, meta_optimizer: MetaOptimizer) -> None:
     raise ValueError(
       f"xla is {training.xla!r}; 'auto', 'always' and 'never' are accepted."
     )
+  if training.regularize_time not in schedule.REGULARIZE_TIMES:
+    raise ValueError(
+      f"regularize_time is {training.regularize_time!r}; one of"
+      f" {', '.join(schedule.REGULARIZE_TIMES)} is accepted."
+    )
+  if training.imitation and not 0 <= training.imitation.ratio <= 1:
+    raise ValueError(
+      f"imitation.ratio is {training.imitation.ratio}; 0 to 1 is accepted."
+    )
+  if not 0 <= training.reg_scale <= 1:
+    raise ValueError(f"reg_scale is {training.reg_scale}; 0 to 1 is accepted.")
+  procedure, validation = training.procedure, training.validation
+  if training.curriculum and not validation.period:
+    raise ValueError("validation.period is 0; a curriculum needs validation.")
+  in_place = procedure.validates_in_place and validation.period
+  if in_place and not training.curriculum:
+    length = validation.unroll_length
+    if validation.num_steps < length:
+      raise ValueError(
+        f"validation.num_steps is {validation.num_steps}; at least"
+        f" validation.unroll_length, {length}, is accepted."
+      )
+  mini_data, save_period = procedure.mini_data, procedure.save_period
   for name, value in (
+    ("procedure.mini_data.size", mini_data.size if mini_data else 1),
+    ("procedure.save_period", 1 if save_period is None else save_period),
     ("num_problems", training.num_problems),
     ("num_meta_iterations", training.num_meta_iterations),
     ("learning_rate", meta_optimizer.learning_rate),
     ("gradient_clip", meta_optimizer.gradient_clip),
-    ("validation.epochs", training.validation.epochs),
-    ("validation.num_steps", training.validation.num_steps),
+    ("validation.epochs", validation.epochs),
+    ("validation.num_steps", validation.num_steps),
+    ("validation.unroll_length", validation.unroll_length),
   ):
     if not value > 0:
       raise ValueError(f"{name} is {value}; a positive number is accepted.")
@@ -192,10 +266,17 @@ def _compiles(training: TrainingSettings) -> bool:
   """Whether a run that starts with these settings compiles its programs."""
   if training.xla != "auto":
     return training.xla == "always"
-  steps = schedule.planned_steps(
-    training.num_unroll_func,
-    training.num_partial_unroll_itrs_func,
-    training.num_meta_iterations,
-    training.num_problems / len(training.problems_and_data),
-  )
-  return schedule.pays_to_compile(steps)
+  uses = training.num_problems / len(training.problems_and_data)
+  curriculum, validation = training.curriculum, training.validation
+  if curriculum:
+    # At least: further levels are longer.
+    training_steps, validation_steps = curriculum.horizons[:2]
+  else:
+    training_steps = schedule.mean_steps(
+      training.num_unroll_func, training.num_partial_unroll_itrs_func
+    )
+    validation_steps = validation.num_steps
+  steps = training_steps
+  if validation.period:
+    steps += validation_steps * validation.epochs / validation.period
+  return schedule.pays_to_compile(steps * training.num_meta_iterations * uses)

@@ -2,10 +2,26 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from learned_optimizer.metaopt.curriculum import Curriculum
+from learned_optimizer.metaopt.procedure import Procedure
 from learned_optimizer.metaopt.schedule import LengthFunction
 from learned_optimizer.metaopt.validation import Validation
+from learned_optimizer.optimizer.imitation import Teacher
+
+
+class Imitation(NamedTuple):
+  """When to imitate whom.
+
+  Attributes:
+    teacher: whom.
+    ratio: the probability that a meta-iteration trains on imitation instead of
+      the meta-objective.
+  """
+
+  teacher: Teacher
+  ratio: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,3 +42,8 @@ class TrainingSettings:
   set_profiling: bool
   validation: Validation
   save_seconds: float
+  procedure: Procedure
+  curriculum: Curriculum | None
+  imitation: Imitation | None
+  regularize_time: str
+  reg_scale: float

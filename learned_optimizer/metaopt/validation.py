@@ -20,11 +20,14 @@ class Validation(NamedTuple):
     period: after every this many meta-iterations; 0 for never.
     epochs: runs per problem, each from its own initial parameters.
     num_steps: inner steps of each run.
+    unroll_length: where it validates in place, as in training: the steps of an
+      unroll.
   """
 
   period: int = 0
   epochs: int = 20
   num_steps: int = 100
+  unroll_length: int = 20
 
   def is_due(self, num_meta_iterations: int) -> bool:
     """Whether to validate after this many meta-iterations in all."""
@@ -51,8 +54,10 @@ class Validation(NamedTuple):
     for i, (spec, dataset, batch_size) in enumerate(problems_and_data):
       problem = spec.build(random_seed=_SEED + i)
       task = Task.of(problem, dataset, batch_size)
-      curves = evaluation.loss_curves(
-        programs, task, jit_compile, self.num_steps, seeds
+      ends = (0, self.num_steps)
+      losses = evaluation.run_all(
+        programs, task, jit_compile, self.num_steps, seeds, ends
       )
-      costs.append(np.log(curves[:, -1] / (curves[:, 0] + 1e-6) + 1e-6))
+      first, last = losses.on_data.T
+      costs.append(np.log(last / (first + 1e-6) + 1e-6))
     return float(np.mean(costs))

@@ -88,12 +88,17 @@ def newest(folder: pathlib.Path) -> str | None:
 
   The best one of a run that validated (`best-<step>/`) comes before the last.
   """
-  best = {
+  return best(folder) or latest(folder)
+
+
+def best(folder: pathlib.Path) -> str | None:
+  """The path of the checkpoint of a run's best weights, or None."""
+  folders = {
     int(path.name.removeprefix("best-")): path
     for path in folder.glob("best-*")
     if path.name.removeprefix("best-").isdecimal()
   }
-  return latest(best[max(best)] if best else folder)
+  return latest(folders[max(folders)]) if folders else None
 
 
 def latest(folder: pathlib.Path) -> str | None:
@@ -119,7 +124,10 @@ def kept(folder: pathlib.Path) -> list[str]:
 
 
 def listed(folder: pathlib.Path) -> list[str]:
-  """The paths in the list `checkpoint` of a folder, the last one last."""
+  """The paths in the list `checkpoint` of a folder, the last one last.
+
+  Where the folder was moved after it was written, paths are those of now.
+  """
   try:
     state = tf.train.get_checkpoint_state(str(folder))
   except ValueError:  # Bytes that are no text.
@@ -128,4 +136,10 @@ def listed(folder: pathlib.Path) -> list[str]:
     return []
   last = state.model_checkpoint_path
   others = [p for p in state.all_model_checkpoint_paths if p != last]
-  return [*others, last]
+  return [_moved(folder, path) for path in (*others, last)]
+
+
+def _moved(folder, path):
+  here = folder / pathlib.PurePath(path).name
+  is_here = here.with_name(f"{here.name}.index").exists()
+  return str(here) if is_here else path

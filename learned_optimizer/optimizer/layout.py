@@ -5,11 +5,20 @@ is the number of coordinates of all tensors together and a row is one feature
 of every coordinate. Rows are contiguous in memory, so that XLA vectorises over
 coordinates, and the number of operations does not grow with the features.
 Per-tensor quantities are matrices [rows, T], one column per tensor.
+
+Many tensors lie in the order of their sizes: tensors of one size are then one
+block, which is summed or filled at once, so that the number of operations grows
+with the number of different sizes rather than with that of tensors.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
+
+# Up to this number of tensors, columns are in the order of the tensors.
+_FEW_TENSORS = 16
 
 
 class Layout:
@@ -30,6 +39,14 @@ class Layout:
           f"params[{index}] has shape {shape}; every dimension must be known."
         )
     self.sizes = [shape.num_elements() for shape in self.shapes]
+    # The tensors in the order of their columns, and their sizes in groups.
+    self._order = list(range(len(self.sizes)))
+    self._groups = [(size, 1) for size in self.sizes]
+    if len(self.sizes) > _FEW_TENSORS:
+      self._order.sort(key=self.sizes.__getitem__)
+      ordered = itertools.groupby(self.sizes[i] for i in self._order)
+      self._groups = [(size, len(list(group))) for size, group in ordered]
+    self._positions = np.argsort(self._order)
 
   @classmethod
   def of(cls, tensors: Sequence[tf.Tensor]) -> "Layout":
@@ -38,11 +55,16 @@ class Layout:
 
   def flatten(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Joins tensors of this layout's shapes to one row [1, N]."""
-    return tf.concat([tf.reshape(t, [1, -1]) for t in tensors], axis=1)
+    return self.join([tf.reshape(tensor, [1, -1]) for tensor in tensors])
+
+  def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Joins one block [rows, n] per tensor to [rows, N]."""
+    return tf.concat([blocks[i] for i in self._order], axis=1)
 
   def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [rows, N] into one block [rows, n] per tensor."""
-    return tf.split(rows, self.sizes, axis=1)
+    blocks = tf.split(rows, [self.sizes[i] for i in self._order], axis=1)
+    return [blocks[position] for position in self._positions]
 
   def unflatten(self, row: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [1, N] into tensors of the original shapes."""
@@ -66,7 +88,7 @@ class Layout:
   ) -> dict[str, tf.Tensor]:
     """The inverse of `to_slots`, for these keys."""
     return {
-      key: tf.concat([tf.transpose(slots[key]) for slots in per_tensor], axis=1)
+      key: self.join([tf.transpose(slots[key]) for slots in per_tensor])
       for key in keys
     }
 
@@ -78,8 +100,19 @@ class Layout:
     # differentiated twice.
     @tf.custom_gradient
     def total(x):
-      sums = [tf.reduce_sum(b, axis=1, keepdims=True) for b in self.split(x)]
-      return tf.concat(sums, axis=1), self.spread
+      widths = [size * count for size, count in self._groups]
+      sums = []
+      for block, (size, count) in zip(
+        tf.split(x, widths, axis=1), self._groups, strict=True
+      ):
+        if count == 1:
+          sums.append(tf.reduce_sum(block, axis=1, keepdims=True))
+        else:
+          block = tf.reshape(block, [x.shape[0], count, size])
+          sums.append(tf.reduce_sum(block, axis=2))
+      return self._permute(
+        tf.concat(sums, axis=1), self._positions
+      ), self.spread
 
     return total(rows)
 
@@ -89,13 +122,29 @@ class Layout:
     @tf.custom_gradient
     def repeat(x):
       height = x.shape[0]
-      blocks = [
-        tf.broadcast_to(x[:, i : i + 1], [height, size])
-        for i, size in enumerate(self.sizes)
-      ]
+      counts = [count for _, count in self._groups]
+      blocks = []
+      for column, (size, count) in zip(
+        tf.split(self._permute(x, self._order), counts, axis=1),
+        self._groups,
+        strict=True,
+      ):
+        if count == 1:
+          blocks.append(tf.broadcast_to(column, [height, size]))
+        else:
+          block = tf.broadcast_to(
+            column[:, :, tf.newaxis], [height, count, size]
+          )
+          blocks.append(tf.reshape(block, [height, count * size]))
       return tf.concat(blocks, axis=1), self.sum
 
     return repeat(columns)
+
+  def _permute(self, columns, order):
+    """Columns [rows, T] in another order."""
+    if len(self._order) <= _FEW_TENSORS:
+      return columns
+    return tf.gather(columns, order, axis=1)
 
   def mean(self, rows: tf.Tensor) -> tf.Tensor:
     """Means of [rows, N] over each tensor's columns: [rows, T]."""

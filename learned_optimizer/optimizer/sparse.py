@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import Rule, State, Update, Weights, moved
 
 Gradient = tf.Tensor | tf.IndexedSlices
@@ -41,7 +42,7 @@ def update(
     for s, step in zip(seen, result.steps, strict=True)
   ]
   new_params = moved(params, steps, prescribed_steps)
-  columns = tf.concat([tf.reshape(s, [1, -1]) for s in seen], axis=1)
+  columns = Layout.of(params).flatten(seen)
   new_state = tf.nest.map_structure(
     lambda new, old: tf.where(columns, new, old), result.state, state
   )

@@ -13,10 +13,14 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer.optimizer import checkpoints, sparse, training_graph
+from learned_optimizer.optimizer.imitation import Teacher
+from learned_optimizer.optimizer.regularizers.regularization import (
+  Regularization,
+)
 from learned_optimizer.optimizer.rule import Rule, Slots
 from learned_optimizer.optimizer.slot_rule import SlotRule
 from learned_optimizer.optimizer.training_graph import TrainOutput
-from learned_optimizer.optimizer.unroll import MetaObjective
+from learned_optimizer.optimizer.unroll import UnrollSettings
 from learned_optimizer.optimizer.variables import set_variables
 
 OPTIMIZER_SCOPE = "LOL"
@@ -59,7 +63,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     super().__init__(use_locking=False, name=name)
     self.state_keys = sorted(state_keys)
     self.use_attention = use_attention
-    self.meta_objective = MetaObjective(
+    self.unroll_settings = UnrollSettings(
       use_log_objective,
       use_numerator_epsilon,
       obj_train_max_multiplier,
@@ -160,6 +164,8 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     dataset: Any,
     jit_compile: bool = False,
     meta_gradients: bool = True,
+    regularization: Regularization | None = None,
+    teacher: Teacher | None = None,
   ) -> TrainOutput:
     """Builds the differentiable unroll on a problem in the current graph.
 
@@ -169,8 +175,12 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       jit_compile: compile the unroll and its meta-gradients to one XLA
         program per length of what is fed. Then only `metaobj` is
         differentiable, once and with respect to the optimizer's weights.
-      meta_gradients: whether a compiled unroll computes meta-gradients; what
-        only evaluates needs none.
+      meta_gradients: whether the unroll is for meta-gradients. One that only
+        evaluates costs less, tells more of the objective, and is not stopped by
+        `obj_train_max_multiplier`.
+      regularization: what to add to inner objective and meta-objective.
+      teacher: whom to imitate: parameters take its steps, and `metaobj` is how
+        far the optimizer's own steps are from them.
 
     Raises:
       ValueError: if a parameter's shape is not fully defined, or compiling is
@@ -182,12 +192,17 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         f"jit_compile is True, but {type(self).__name__} overrides the update"
         " in terms of its variables; only False is accepted."
       )
+    settings = self.unroll_settings._replace(
+      regularization=regularization, teacher=teacher
+    )
+    if not meta_gradients:
+      settings = settings._replace(obj_train_max_multiplier=-1.0)
     return training_graph.build(
       rule,
       self.weights,
       problem,
       dataset,
-      self.meta_objective,
+      settings,
       self._draw_seed(),
       jit_compile,
       meta_gradients,

@@ -13,9 +13,9 @@ import tensorflow as tf
 from learned_optimizer.generators import TensorGenerator
 from learned_optimizer.optimizer.rule import Rule
 from learned_optimizer.optimizer.unroll import (
-  MetaObjective,
-  Start,
+  Carried,
   Steps,
+  UnrollSettings,
   unroll,
 )
 
@@ -53,6 +53,12 @@ class TrainOutput(NamedTuple):
     regularizer_draws: placeholders of the regulariser's random numbers,
       [steps, ...] if it draws in each step. Those that last for a run are
       constants of the graph where not fed.
+    teacher_draws: placeholders of the random numbers of a fresh teacher.
+    observed: boolean placeholder [steps], default True: before which steps the
+      objective is taken on all data, see `Steps`; None where meta-gradients are
+      computed.
+    batch_objectives: [steps], the objective on each step's batch before the
+      step; None where meta-gradients are computed.
   """
 
   metaobj: tf.Tensor
@@ -72,6 +78,9 @@ class TrainOutput(NamedTuple):
   instance_vars: tuple[dict[str, tf.Variable], tf.Variable, tf.Variable]
   jacob_switch: tf.Tensor | None
   regularizer_draws: list[tf.Tensor]
+  teacher_draws: Any
+  observed: tf.Tensor | None
+  batch_objectives: tf.Tensor | None
 
 
 def build(
@@ -79,7 +88,7 @@ def build(
   weight_variables: Mapping[str, tf.Variable],
   problem: Any,
   dataset: Any,
-  settings: MetaObjective,
+  settings: UnrollSettings,
   draw_seed: int | None,
   jit_compile: bool,
   meta_gradients: bool,
@@ -94,27 +103,39 @@ def build(
     settings: how the unroll is run and scored.
     draw_seed: op seed of the draws for a fresh state that are not fed.
     jit_compile: compile to one XLA program per length of what is fed.
-    meta_gradients: whether that program computes meta-gradients.
+    meta_gradients: whether the unroll is for meta-gradients, which a compiled
+      one then computes, or only for the objectives.
   """
   v1 = tf.compat.v1
   obj_weights = v1.placeholder(tf.float32, [None], "obj_weights")
   batches = v1.placeholder(tf.int32, [None, None], "batches")
-  num_steps = v1.placeholder_with_default(tf.size(obj_weights), [], "num_steps")
+  capacity = tf.size(obj_weights)
+  num_steps = v1.placeholder_with_default(capacity, [], "num_steps")
   first_unroll = v1.placeholder_with_default(False, [], "first_unroll")
   reset_state = v1.placeholder_with_default(False, [], "reset_state")
   init_params = _feedable(problem.init_tensors())
   state_draws = _feedable(rule.draws(init_params, TensorGenerator(draw_seed)))
-  step_draws = _feedable(problem.draws(tf.size(obj_weights), TensorGenerator()))
+  step_draws = _feedable(problem.draws(capacity, TensorGenerator()))
   jacob_switch, regularizer_draws = None, []
   if settings.regularization is not None:
     jacob_switch = v1.placeholder_with_default(True, [], "jacob_switch")
     regularizer_draws = _feedable(
       settings.regularization.regularizer.draws(
         [param.shape for param in init_params],
-        tf.size(obj_weights),
+        capacity,
         TensorGenerator(),
       )
     )
+  teacher_draws, fresh_teacher = [], ()
+  if settings.teacher is not None:
+    teacher_draws = _feedable(
+      settings.teacher.draws(init_params, TensorGenerator())
+    )
+    fresh_teacher = settings.teacher.init_state(init_params, teacher_draws)
+  observed = None
+  if not meta_gradients:
+    everywhere = tf.ones([capacity], tf.bool)
+    observed = v1.placeholder_with_default(everywhere, [None], "observed")
   constants = {
     name: _local_variable(f"problem_{name}", value)
     for name, value in problem.constants.items()
@@ -127,13 +148,13 @@ def build(
   fresh_state = rule.init_state(weights, init_params, state_draws)
   carried = tf.nest.map_structure(
     lambda t: _local_variable(_state_name(t), tf.zeros(t.shape, t.dtype)),
-    Start(tf.zeros([]), init_params, init_params, fresh_state),
+    Carried(tf.zeros([]), init_params, init_params, fresh_state, fresh_teacher),
   )
 
   def run(weights, constants, data, labels, stored, steps, draws, flags):
     bound = problem.with_constants(constants)
     start, objective = _start(
-      rule, weights, bound, data, labels, stored, draws, flags
+      rule, weights, bound, data, labels, stored, draws, flags, settings.teacher
     )
     return unroll(
       rule, weights, bound, data, labels, start, objective, steps, settings
@@ -152,8 +173,9 @@ def build(
       step_draws,
       regularizer_draws,
       jacob_switch,
+      observed,
     ),
-    (init_params, state_draws),
+    (init_params, state_draws, teacher_draws),
     (first_unroll, reset_state),
   )
   if not jit_compile:
@@ -163,6 +185,7 @@ def build(
   else:
     unrolled = _compiled(run)(*inputs)
   end = unrolled.end
+  num_run = unrolled.num_objectives - 1
   slots = rule.to_slots(end.state, end.params)
   return TrainOutput(
     metaobj=unrolled.meta_objective,
@@ -184,12 +207,17 @@ def build(
     instance_vars=(constants, data, labels),
     jacob_switch=jacob_switch,
     regularizer_draws=regularizer_draws,
+    teacher_draws=teacher_draws,
+    observed=observed,
+    batch_objectives=(
+      None if observed is None else unrolled.batch_objectives[:num_run]
+    ),
   )
 
 
-def _start(rule, weights, problem, data, labels, stored, draws, flags):
+def _start(rule, weights, problem, data, labels, stored, draws, flags, teacher):
   """Where this unroll starts, and the objective there."""
-  init_params, state_draws = draws
+  init_params, state_draws, teacher_draws = draws
   first_unroll, reset_state = flags
 
   def choose(flag, fresh, old):
@@ -201,7 +229,12 @@ def _start(rule, weights, problem, data, labels, stored, draws, flags):
   initial = choose(first_unroll, objective, stored.initial_objective)
   fresh = rule.init_state(weights, init_params, state_draws)
   state = choose(reset_state, fresh, stored.state)
-  return Start(initial, params, attended, state), objective
+  teacher_state = ()
+  if teacher is not None:
+    # A teacher starts with the parameters, whatever the learner's state does.
+    fresh = teacher.init_state(init_params, teacher_draws)
+    teacher_state = choose(first_unroll, fresh, stored.teacher_state)
+  return Carried(initial, params, attended, state, teacher_state), objective
 
 
 def _compiled(function):

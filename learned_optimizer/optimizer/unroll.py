@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from learned_optimizer.optimizer import sparse
+from learned_optimizer.optimizer.imitation import Teacher
 from learned_optimizer.optimizer.regularizers.regularization import (
   Regularization,
 )
@@ -20,7 +21,7 @@ from learned_optimizer.optimizer.rule import Rule, State, Weights
 _EPSILON = 1e-6
 
 
-class MetaObjective(NamedTuple):
+class UnrollSettings(NamedTuple):
   """How an unroll is run and scored.
 
   Attributes:
@@ -33,6 +34,8 @@ class MetaObjective(NamedTuple):
     use_second_derivatives: let meta-gradients flow through inner gradients.
     use_attention: take gradients at the attended parameters.
     regularization: what is added to the objectives; None for nothing.
+    teacher: whose steps the parameters take and the rule is to imitate; None
+      for the rule's own steps.
   """
 
   use_log_objective: bool = False
@@ -41,6 +44,7 @@ class MetaObjective(NamedTuple):
   use_second_derivatives: bool = True
   use_attention: bool = False
   regularization: Regularization | None = None
+  teacher: Teacher | None = None
 
   def score(
     self,
@@ -71,20 +75,22 @@ class MetaObjective(NamedTuple):
     return tf.reduce_sum(logs) / tf.cast(num_objectives, logs.dtype)
 
 
-class Start(NamedTuple):
-  """Where an unroll starts.
+class Carried(NamedTuple):
+  """What one unroll hands on to the next.
 
   Attributes:
     initial_objective: scalar, at the first unroll's start; normalises.
     params: the parameters.
-    attended_params: where the first gradient is taken.
+    attended_params: where the next gradient is taken.
     state: the rule's state.
+    teacher_state: that of the teacher, if there is one.
   """
 
   initial_objective: tf.Tensor
   params: list[tf.Tensor]
   attended_params: list[tf.Tensor]
   state: State
+  teacher_state: State = ()
 
 
 class Steps(NamedTuple):
@@ -92,13 +98,17 @@ class Steps(NamedTuple):
 
   Attributes:
     num_steps: int32 scalar, how many of the `capacity` steps to run.
-    batches: int32 [capacity, batch size], rows of the data set.
+    batches: int32 [capacity, batch size], rows of the data set; with a teacher
+      who takes k steps for one, int32 [capacity * k, batch size], of which the
+      rule sees every k-th.
     obj_weights: [capacity], weights of the objectives in the weighted sum.
     draws: the problem's random numbers, each [capacity, ...].
     regularizer_draws: those of the regulariser, each [capacity, ...] if it
       draws in each step.
     regularize: boolean scalar, whether the regulariser acts in the
       meta-objective; None without a regulariser.
+    observed: boolean [capacity], the steps before which the objective is taken
+      on all data; in between it stands as it was. None for every step.
   """
 
   num_steps: tf.Tensor
@@ -107,24 +117,30 @@ class Steps(NamedTuple):
   draws: Sequence[tf.Tensor]
   regularizer_draws: Sequence[tf.Tensor] = ()
   regularize: tf.Tensor | None = None
+  observed: tf.Tensor | None = None
 
 
 class Unrolled(NamedTuple):
   """What an unroll returns.
 
   Attributes:
-    meta_objective: scalar, with the regulariser.
+    meta_objective: scalar, with the regulariser; with a teacher, the weighted
+      sum of the imitation losses. Of no use where `Steps.observed` is given.
     objectives: [capacity + 1]: the objective on all data at the start and
       then before each step, so that the first value stands twice and the one
       after the last step is absent. Entries past `num_objectives` are zero.
     num_objectives: int32 scalar, steps run + 1.
+    batch_objectives: [capacity], the objective on each step's batch before the
+      step, zero for steps that were not run; None unless `Steps.observed` is
+      given.
     end: where the next unroll starts.
   """
 
   meta_objective: tf.Tensor
   objectives: tf.Tensor
   num_objectives: tf.Tensor
-  end: Start
+  batch_objectives: tf.Tensor | None
+  end: Carried
 
 
 def unroll(
@@ -133,10 +149,10 @@ def unroll(
   problem: Any,
   data: tf.Tensor,
   labels: tf.Tensor,
-  start: Start,
+  start: Carried,
   start_objective: tf.Tensor,
   steps: Steps,
-  settings: MetaObjective,
+  settings: UnrollSettings,
 ) -> Unrolled:
   """Runs `rule` on `problem` for `steps.num_steps` steps; graph code only.
 
@@ -145,7 +161,7 @@ def unroll(
     weights: its weights, with respect to which the result is differentiable.
     problem: offers `objective(params, data, labels)` and
       `gradients(objective, params, draws)`, whose noise neither the regulariser
-      nor a regularised inner objective has.
+      nor a regularised inner objective nor a teacher has.
     data: the whole data set; objectives are taken on all of it.
     labels: its labels.
     start: where to start.
@@ -153,87 +169,117 @@ def unroll(
     steps: what the steps consume.
     settings: how to run and score.
   """
-  capacity = tf.shape(steps.batches)[0]
-  objectives = tf.TensorArray(
-    start_objective.dtype, capacity + 1, element_shape=[]
-  ).write(0, start_objective)
+  teacher = settings.teacher
+  batches_per_step = teacher.num_steps if teacher else 1
+  capacity = tf.shape(steps.batches)[0] // batches_per_step
   multiplier = settings.obj_train_max_multiplier
   regularization = settings.regularization
   alpha = regularization.optimizer_weight if regularization else 0.0
   beta = regularization.optimizee_weight if regularization else 0.0
-  # The loop carries a sum of penalties only where there are any.
-  penalty = [tf.zeros([], start_objective.dtype)] if alpha else []
+  zero = tf.zeros([], start_objective.dtype)
 
-  def keep_going(step, total, last_objective, *_):
-    going = (step < steps.num_steps) & tf.math.is_finite(total)
+  def keep_going(step, sums, last_objective, *_):
+    going = (step < steps.num_steps) & tf.math.is_finite(sums["objectives"])
     if multiplier > 0:
       initial = start.initial_objective
       limit = initial + (multiplier - 1.0) * tf.abs(initial)
       going &= last_objective < limit
     return going
 
-  def run_step(step, total, _, params, attended, state, objectives, *penalty):
-    objective = problem.objective(params, data, labels)
-    batch = steps.batches[step]
-    location = attended if settings.use_attention else params
-    batch_data, batch_labels = tf.gather(data, batch), tf.gather(labels, batch)
+  def run_step(step, sums, last_objective, carried, records):
+    params, sums, records = carried.params, dict(sums), dict(records)
+    if teacher:
+      # They come from the teacher: no weight of the rule influences them.
+      params = [tf.stop_gradient(param) for param in params]
+    location = params
+    if settings.use_attention:
+      location = carried.attended_params
 
-    def batch_objective(params):
-      return problem.objective(params, batch_data, batch_labels)
+    def objective_on_batch(params, index=0):
+      batch = steps.batches[step * batches_per_step + index]
+      return problem.objective(
+        params, tf.gather(data, batch), tf.gather(labels, batch)
+      )
 
+    batch_objective = objective_on_batch(location)
+    if steps.observed is None:
+      objective = problem.objective(params, data, labels)
+      watched = objective
+    else:
+      objective = tf.cond(
+        steps.observed[step],
+        lambda: problem.objective(params, data, labels),
+        lambda: last_objective,
+      )
+      watched = batch_objective
+      if settings.use_attention:
+        watched = objective_on_batch(params)
+      records["batch"] = records["batch"].write(step, watched)
+    records["all"] = records["all"].write(step + 1, objective)
+    sums["objectives"] += steps.obj_weights[step] * watched
     if regularization:
       probes = regularization.regularizer.at_step(steps.regularizer_draws, step)
     if beta:
-      grads = regularization.gradients(batch_objective, location, probes)
+      grads = regularization.gradients(objective_on_batch, location, probes)
     else:
       grads = problem.gradients(
-        batch_objective(location),
-        location,
-        [draw[step] for draw in steps.draws] or None,
+        batch_objective, location, [draw[step] for draw in steps.draws] or None
       )
     if alpha:
-      added = regularization.penalty(
-        batch_objective, location, probes, steps.regularize
+      sums["penalties"] += regularization.penalty(
+        objective_on_batch, location, probes, steps.regularize
       )
-      penalty = [penalty[0] + added]
     if not settings.use_second_derivatives:
       grads = [sparse.stop_gradient(grad) for grad in grads]
-    total += steps.obj_weights[step] * objective
-    objectives = objectives.write(step + 1, objective)
-    update = sparse.update(rule, weights, params, grads, state)
-    return (
-      step + 1,
-      total,
-      objective,
-      update.params,
-      update.attended_params,
-      update.state,
-      objectives,
-      *penalty,
+    prescribed, teacher_state = None, carried.teacher_state
+    if teacher:
+      prescribed, teacher_state = teacher.lead(
+        objective_on_batch, params, teacher_state
+      )
+    update = sparse.update(
+      rule, weights, params, grads, carried.state, prescribed
     )
+    if teacher:
+      sums["imitation"] += steps.obj_weights[step] * teacher.loss(
+        update.steps, prescribed
+      )
+    carried = carried._replace(
+      params=update.params,
+      attended_params=update.attended_params,
+      state=update.state,
+      teacher_state=teacher_state,
+    )
+    return step + 1, sums, objective, carried, records
 
-  num_run, total, _, params, attended, state, objectives, *penalty = (
-    tf.while_loop(
-      keep_going,
-      run_step,
-      (
-        tf.constant(0),
-        tf.zeros([], start_objective.dtype),
-        start_objective,
-        list(start.params),
-        list(start.attended_params),
-        start.state,
-        objectives,
-        *penalty,
-      ),
-      maximum_iterations=capacity,
-    )
-  )
-  objectives = objectives.stack()
-  meta_objective = settings.score(
-    objectives, num_run + 1, total, start.initial_objective
-  )
+  # The loop carries a sum only where there is something to add up.
+  sums = {"objectives": zero}
   if alpha:
-    meta_objective += penalty[0]
-  end = Start(start.initial_objective, params, attended, state)
-  return Unrolled(meta_objective, objectives, num_run + 1, end)
+    sums["penalties"] = zero
+  if teacher:
+    sums["imitation"] = zero
+  records = {"all": _record(capacity + 1, zero).write(0, start_objective)}
+  if steps.observed is not None:
+    records["batch"] = _record(capacity, zero)
+  num_run, sums, _, end, records = tf.while_loop(
+    keep_going,
+    run_step,
+    (tf.constant(0), sums, start_objective, start, records),
+    maximum_iterations=capacity,
+  )
+  objectives = records["all"].stack()
+  if teacher:
+    meta_objective = sums["imitation"]
+  else:
+    meta_objective = settings.score(
+      objectives, num_run + 1, sums["objectives"], start.initial_objective
+    )
+    if alpha:
+      meta_objective += sums["penalties"]
+  batch_objectives = records["batch"].stack() if "batch" in records else None
+  return Unrolled(
+    meta_objective, objectives, num_run + 1, batch_objectives, end
+  )
+
+
+def _record(size, scalar):
+  return tf.TensorArray(scalar.dtype, size, element_shape=[])

@@ -2,8 +2,8 @@
 
 Each set is a function that returns entries in the order of the original code;
 its name there is its name here. `random_seed` fixes data that the original
-drew without a seed; None draws other data every time. `l2_reg_scale` is the
-weight of the classifiers' L2 term.
+drew without a seed; None draws other data every time. `l2_reg_scale` and
+`variant` are those of `SoftmaxClassifier`.
 """
 
 import zlib
@@ -17,8 +17,6 @@ from learned_optimizer.problems import datasets
 from learned_optimizer.problems import problem_generator as pg
 from learned_optimizer.problems.entry import Entry
 from learned_optimizer.problems.problem_spec import Spec
-
-_L2_REG_SCALE = 1e-3
 
 # Features, hidden sizes and batch size.
 _PERCEPTRONS = (
@@ -63,50 +61,56 @@ _SYMMETRIC_DATA = (
 
 
 def sparse_softmax_2_class_sparse_problems(
-  l2_reg_scale: float = _L2_REG_SCALE,
+  l2_reg_scale: float | None = None, variant: str = "original"
 ) -> list[Entry]:
   """Classification of five rows of noisy parities by an embedding."""
-  return _parity(pg.SparseSoftmaxRegression, l2_reg_scale)
+  return _parity(pg.SparseSoftmaxRegression, l2_reg_scale, variant)
 
 
 def one_hot_sparse_softmax_2_class_sparse_problems(
-  l2_reg_scale: float = _L2_REG_SCALE,
+  l2_reg_scale: float | None = None, variant: str = "original"
 ) -> list[Entry]:
   """The same with a matrix product in place of the lookup."""
-  return _parity(pg.OneHotSparseSoftmaxRegression, l2_reg_scale)
+  return _parity(pg.OneHotSparseSoftmaxRegression, l2_reg_scale, variant)
 
 
 def softmax_2_class_problems(
-  l2_reg_scale: float = _L2_REG_SCALE,
+  l2_reg_scale: float | None = None, variant: str = "original"
 ) -> list[Entry]:
   """Linear classification of generated clusters, two classes."""
-  return _softmax_regressions((0, 0, 0, 0), l2_reg_scale)
+  return _softmax_regressions((0, 0, 0, 0), l2_reg_scale, variant)
 
 
 def softmax_2_class_problems_noisy(
-  l2_reg_scale: float = _L2_REG_SCALE,
+  l2_reg_scale: float | None = None, variant: str = "original"
 ) -> list[Entry]:
   """Linear classification of generated clusters with noisy gradients."""
-  return _softmax_regressions((0.5, 0.1, 0.1, 0.5), l2_reg_scale)
+  return _softmax_regressions((0.5, 0.1, 0.1, 0.5), l2_reg_scale, variant)
 
 
 def fully_connected_random_2_class_problems(
-  random_seed: generators.Seed = None, l2_reg_scale: float = _L2_REG_SCALE
+  random_seed: generators.Seed = None,
+  l2_reg_scale: float | None = None,
+  variant: str = "original",
 ) -> list[Entry]:
   """Small perceptrons, learning the labels of random perceptrons."""
   return list(
-    _perceptrons("perceptrons", _PERCEPTRONS, random_seed, l2_reg_scale)
+    _perceptrons(
+      "perceptrons", _PERCEPTRONS, random_seed, l2_reg_scale, variant
+    )
   )
 
 
 def sparse_gradient_problems_mlp(
-  random_seed: generators.Seed = None, l2_reg_scale: float = _L2_REG_SCALE
+  random_seed: generators.Seed = None,
+  l2_reg_scale: float | None = None,
+  variant: str = "original",
 ) -> list[Entry]:
   """Three of these perceptrons, most of whose gradients are set to zero."""
   return [
     entry._replace(spec=Spec(pg.SparseProblem, [entry.spec], {}))
     for entry in _perceptrons(
-      "sparse", _PERCEPTRONS[:3], random_seed, l2_reg_scale
+      "sparse", _PERCEPTRONS[:3], random_seed, l2_reg_scale, variant
     )
   ]
 
@@ -148,14 +152,16 @@ def projection_quadratic_problems(
   )
 
 
-def _parity(problem_class, l2_reg_scale) -> list[Entry]:
-  spec = Spec(problem_class, (5, 2), {"l2_reg_scale": l2_reg_scale})
+def _parity(problem_class, l2_reg_scale, variant) -> list[Entry]:
+  spec = Spec(
+    problem_class, (5, 2), {"l2_reg_scale": l2_reg_scale, "variant": variant}
+  )
   dataset = datasets.noisy_parity_class(5, random_seed=123)
   return [Entry(spec, dataset, 23)]
 
 
 def _softmax_regressions(
-  noise_stdevs: Sequence[float], l2_reg_scale: float
+  noise_stdevs: Sequence[float], l2_reg_scale: float | None, variant: str
 ) -> list[Entry]:
   """The four linear classification problems, with these noises."""
   settings = ((10, 2.0, 100), (100, 1.0, 50), (200, 1.5, 20), (256, 1.5, 100))
@@ -166,14 +172,20 @@ def _softmax_regressions(
     spec = Spec(
       pg.SoftmaxRegression,
       (n_features, 2),
-      {"noise_stdev": noise_stdev, "l2_reg_scale": l2_reg_scale},
+      {
+        "noise_stdev": noise_stdev,
+        "l2_reg_scale": l2_reg_scale,
+        "variant": variant,
+      },
     )
     dataset = datasets.random(n_features, 1000, sep=sep, random_seed=123)
     entries.append(Entry(spec, dataset, batch_size))
   return entries
 
 
-def _perceptrons(name, settings, random_seed, l2_reg_scale) -> Iterator[Entry]:
+def _perceptrons(
+  name, settings, random_seed, l2_reg_scale, variant
+) -> Iterator[Entry]:
   seeds = _seeds(name, random_seed)
   for n_features, hidden_sizes, batch_size in settings:
     spec = Spec(
@@ -183,6 +195,7 @@ def _perceptrons(name, settings, random_seed, l2_reg_scale) -> Iterator[Entry]:
         "hidden_sizes": hidden_sizes,
         "activation": tf.nn.sigmoid,
         "l2_reg_scale": l2_reg_scale,
+        "variant": variant,
       },
     )
     dataset = datasets.random_mlp(n_features, 1000, random_seed=next(seeds))

@@ -100,7 +100,7 @@ def test_cifar10_conv_problems(
   return [Entry(spec, datasets.cifar10(False, images), 128)]
 
 
-def digits_mlp_problems() -> list[Entry]:
+def digits_mlp_problems(variant: str = "original") -> list[Entry]:
   """A 64-20-10 perceptron on the embedded handwritten digits."""
   spec = Spec(
     pg.FullyConnected,
@@ -109,6 +109,7 @@ def digits_mlp_problems() -> list[Entry]:
       "hidden_sizes": (20,),
       "activation": tf.nn.sigmoid,
       "l2_reg_scale": 0.0,
+      "variant": variant,
     },
   )
   return [Entry(spec, datasets.digits(train=True), 128)]

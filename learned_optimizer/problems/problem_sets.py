@@ -1,14 +1,15 @@
 """Sets of problems to train and to evaluate on, and how they are selected.
 
 A set is a function that returns a list of `Entry`. It takes what it needs of
-three arguments: `random_seed` for generated data, which do not depend on what
-else is selected, `images` where these come from, and `l2_reg_scale` of
-classifiers. A seed does not fix the problems, which are built with seeds of
-their own.
+four arguments: `random_seed` for generated data, which do not depend on what
+else is selected, `images` where these come from, and `l2_reg_scale` and
+`variant` of classifiers. A seed does not fix the problems, which are built with
+seeds of their own.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from learned_optimizer import generators
 from learned_optimizer.problems.datasets import ImageSource
@@ -132,14 +133,15 @@ EVALUATION_SETS: Mapping[str, _Set] = _TEST_SETS | {
 }
 
 
-def select(
+def select_by_name(
   sets: Mapping[str, _Set],
   names: Iterable[str],
   random_seed: generators.Seed = None,
   images: ImageSource = ImageSource(),
-  l2_reg_scale: float = 1e-3,
-) -> list[Entry]:
-  """Concatenates the sets of given names.
+  l2_reg_scale: float | None = None,
+  variant: str = "original",
+) -> dict[str, Entry]:
+  """Puts sets of given names together.
 
   As in the original, `sparse_gradient` contains perceptrons if
   `fully_connected_random_2_class` is selected as well.
@@ -149,10 +151,14 @@ def select(
     names: keys of it, in the order wanted.
     random_seed: fixes generated data.
     images: where images come from.
-    l2_reg_scale: weight of the L2 term of classifiers of generated data.
+    l2_reg_scale: weight of the L2 term of classifiers of generated data; None
+      for that of the variant.
+    variant: that of those classifiers, and of the perceptron on the digits; see
+      `SoftmaxClassifier`.
 
   Returns:
-    The entries of all sets.
+    The entries of all sets. Where a set has one, that has the name of the set,
+    else they are called `<set>-0`, `<set>-1` and so on.
 
   Raises:
     ValueError: there is no name, or no set of that name, or no data.
@@ -161,20 +167,40 @@ def select(
   known = ", ".join(sets)
   if not names:
     raise ValueError(f"no problem set is selected; choose some of: {known}")
-  for name in names:
-    if name not in sets:
-      raise ValueError(f"unknown problem set {name!r}; choose some of: {known}")
-  functions = [sets[name] for name in names]
-  if "fully_connected_random_2_class" in names and "sparse_gradient" in names:
-    end = names.index("sparse_gradient") + 1
-    functions.insert(end, sparse_gradient_problems_mlp)
   arguments = {
     "random_seed": random_seed,
     "images": images,
     "l2_reg_scale": l2_reg_scale,
+    "variant": variant,
   }
-  entries = []
-  for function in functions:
-    accepted = inspect.signature(function).parameters
-    entries += function(**{k: v for k, v in arguments.items() if k in accepted})
-  return entries
+  for name in names:
+    if name not in sets:
+      raise ValueError(f"unknown problem set {name!r}; choose some of: {known}")
+  selected = {}
+  for name in names:
+    functions = [sets[name]]
+    if name == "sparse_gradient" and "fully_connected_random_2_class" in names:
+      functions.append(sparse_gradient_problems_mlp)
+    entries = []
+    for function in functions:
+      accepted = inspect.signature(function).parameters
+      entries += function(
+        **{k: v for k, v in arguments.items() if k in accepted}
+      )
+    if len(entries) == 1:
+      selected[name] = entries[0]
+    else:
+      selected |= {f"{name}-{i}": entry for i, entry in enumerate(entries)}
+  return selected
+
+
+def select(
+  sets: Mapping[str, _Set],
+  names: Iterable[str],
+  random_seed: generators.Seed = None,
+  images: ImageSource = ImageSource(),
+  **settings: Any,
+) -> list[Entry]:
+  """The entries of `select_by_name`, which explains the arguments."""
+  selected = select_by_name(sets, names, random_seed, images, **settings)
+  return [*selected.values()]

@@ -1,7 +1,7 @@
 """Every problem of every set runs: op by op, and compiled once per kind.
 
 With COMPILE_EVERY_PROBLEM in the environment all of them are compiled, which
-takes about half an hour.
+takes minutes longer.
 """
 
 import functools
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer.metaopt.program import Programs
+from learned_optimizer.metaopt.program import Program, Purpose
 from learned_optimizer.metaopt.task import Task
-from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+from learned_optimizer.optimizer.trainable_adam import TrainableAdam
 from learned_optimizer.problems import problem_generator as pg
 from learned_optimizer.problems import problem_sets
 from learned_optimizer.problems.datasets import ImageSource
@@ -51,57 +51,52 @@ def task_of(entry):
   return Task.of(entry.spec.build(random_seed=5), dataset, entry.batch_size)
 
 
-class Runner:
-  """Runs unrolls of two steps of one optimizer in one session."""
+def run(task, jit_compile=False):
+  """Objectives, the gradient at the start, start and end of two steps.
 
-  def __init__(self):
-    self._fetches = {}
-    graph = tf.Graph()
-    with graph.as_default():
-      optimizer = HierarchicalRNN(
-        [4, 5, 6], init_lr_range=(1e-4, 1e-2), random_seed=1
-      )
-      initialize = tf.compat.v1.global_variables_initializer()
-    self._session = tf.compat.v1.Session(graph=graph)
-    self._session.run(initialize)
-    self._programs = Programs(self._session, optimizer)
-
-  def run(self, task, jit_compile=False):
-    """Objectives, the gradient at the start, start and end of an unroll."""
-    program = self._programs.get(task, jit_compile, meta_gradients=False)
-    assert program.jit_compile == jit_compile
-    if program not in self._fetches:
-      with self._session.graph.as_default():
-        self._fetches[program] = self._build(program, task)
+  The optimizer is a small one, as it takes most of the time; all optimizers
+  have tests of their own.
+  """
+  # A graph for each: whenever one grows, its session copies all of it.
+  with tf.Graph().as_default() as graph:
+    optimizer = TrainableAdam(learning_rate=1e-3)
+    initialize = tf.compat.v1.global_variables_initializer()
+  # To optimise a graph first takes longer than to run it once.
+  config = tf.compat.v1.ConfigProto()
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  with tf.compat.v1.Session(graph=graph, config=config) as session:
+    session.run(initialize)
+    program = Program(session, optimizer, task, jit_compile, Purpose.EVALUATE)
     trial = program.draw(2, np.random.default_rng(7))
     feed = program.feed(trial, 0, 2, first=True, reset=True)
-    return program.run(self._fetches[program], feed)
+    return program.run(fetches_of(program), feed)
 
-  def _build(self, program, task):
-    out = program.out
-    constants, data, labels = out.instance_vars
-    problem = task.problem.with_constants(constants)
-    rows = out.batches[0]
-    objective = problem.objective(
-      out.init_params, tf.gather(data, rows), tf.gather(labels, rows)
-    )
-    draws = [draw[0] for draw in out.step_draws] or None
-    gradients = problem.gradients(objective, out.init_params, draws)
-    return {
-      "objectives": out.problem_objectives,
-      "objective": objective,
-      "gradients": [tf.convert_to_tensor(g) for g in gradients],
-      "start": out.init_params,
-      "end": out.output_loop_vars[1 : 1 + len(out.init_params)],
-      "state": out.output_loop_vars[1 + len(out.init_params) :],
-    }
+
+def fetches_of(program):
+  """What `run` returns, as tensors."""
+  out, problem = program.out, program.task.problem
+  constants, data, labels = out.instance_vars
+  problem = problem.with_constants(constants)
+  rows = out.batches[0]
+  objective = problem.objective(
+    out.init_params, tf.gather(data, rows), tf.gather(labels, rows)
+  )
+  draws = [draw[0] for draw in out.step_draws] or None
+  gradients = problem.gradients(objective, out.init_params, draws)
+  return {
+    "objectives": out.problem_objectives,
+    "objective": objective,
+    "gradients": [tf.convert_to_tensor(g) for g in gradients],
+    "start": out.init_params,
+    "end": out.output_loop_vars[1 : 1 + len(out.init_params)],
+    "state": out.output_loop_vars[1 + len(out.init_params) :],
+  }
 
 
 @functools.cache
 def plain_results(kind, name):
-  runner = Runner()
   tasks = [task_of(entry) for entry in entries_of(kind, name)]
-  return [(task, runner.run(task)) for task in tasks]
+  return [(task, run(task)) for task in tasks]
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
@@ -153,7 +148,7 @@ TO_COMPILE = problems_to_compile()
 def test_compiled(key):
   kind, name, i = TO_COMPILE[key]
   task, plain = plain_results(kind, name)[i]
-  compiled = Runner().run(task, jit_compile=True)
+  compiled = run(task, jit_compile=True)
   for part in "objectives", "end", "state":
     for a, b in zip(
       tf.nest.flatten(compiled[part]), tf.nest.flatten(plain[part]), strict=True

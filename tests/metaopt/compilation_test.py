@@ -9,6 +9,7 @@ from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
 from learned_optimizer.metaopt.program import CompilationError
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.validation import Validation
+from learned_optimizer.optimizer.baselines import BASELINES
 from learned_optimizer.problems.problem_generator import Quadratic
 from tests.metaopt import runs
 
@@ -49,19 +50,19 @@ def test_training_and_validation_run_op_by_op(tmp_path, caplog):
 
 
 def test_a_comparison_runs_op_by_op(caplog):
+  rule = BASELINES["Momentum"]
+  learned = comparison.Contestant(
+    "learned", runs.baseline(), {"Momentum/learning_rate": np.float32(0.1)}
+  )
   curves = comparison.compare(
-    runs.baseline("Momentum"),
-    {"learned": {"Momentum/learning_rate": np.float32(0.1)}},
-    [runs.dawson()],
-    (3,),
-    (1, 2),
+    {"dawson": runs.dawson()}, [learned], [rule], 3, (3,), (1, 2)
   )
   learned, momentum = (
-    next(c for c in curves if (c.optimizer, c.learning_rate) == key)
+    next(c for c in curves if (c.optimizer, c.learning_rate) == key).losses
     for key in (("learned", None), ("Momentum", 0.1))
   )
-  np.testing.assert_array_equal(learned.losses, momentum.losses)
-  assert np.all(learned.losses[:, 0] > learned.losses[:, 1])
+  np.testing.assert_array_equal(learned.on_data, momentum.on_data)
+  assert np.all(learned.on_data[:, 0] > learned.on_data[:, 1])
   (warning,) = _warnings(caplog)
   assert "Dawson" in warning
 

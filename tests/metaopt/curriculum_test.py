@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from learned_optimizer.metaopt.curriculum import Curriculum, Verdict
+from learned_optimizer import packaged_data
+from learned_optimizer.metaopt.curriculum import HORIZONS, Curriculum, Verdict
 
 BEST, GO_ON, ADVANCE = Verdict.BEST, Verdict.GO_ON, Verdict.ADVANCE
 
@@ -15,15 +17,25 @@ def verdicts(curriculum, costs):
 
 def test_numbers_of_unrolls():
   """Those of the original program at its unroll length of 20."""
+  path = packaged_data.path("tests/golden/scale_regularisers.npz")
+  with np.load(path) as arrays:
+    horizons, recorded_training, recorded_evaluation = (
+      arrays[f"curriculum/{name}"].tolist()
+      for name in (
+        "num_steps",
+        "num_unrolls_train_len20",
+        "num_unrolls_eval_len20",
+      )
+    )
+  assert horizons == [*HORIZONS]
   curriculum = Curriculum(20)
   training, evaluation = [], []
   for _ in range(11):
     training.append(curriculum.num_training_unrolls)
     evaluation.append(curriculum.num_evaluation_unrolls)
     curriculum.advance()
-  horizons = [25, 50, 75, 100, 125, 150, 175, 200, 225, 250]
-  assert training == [5, 10, *horizons[:-1]]
-  assert evaluation == [10, *horizons]
+  assert training == recorded_training[:-1]
+  assert evaluation == recorded_evaluation
 
 
 def test_a_level_ends_with_the_first_failure_after_three_evaluations():

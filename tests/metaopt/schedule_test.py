@@ -38,7 +38,7 @@ def test_spans_follow_each_other():
 
 
 def test_compiling_pays_for_long_runs_only():
-  steps = schedule.planned_steps(lambda g: 10, lambda g: 20, 5, 3.0)
-  assert steps == 10 * 20 * 5 * 3
-  assert not schedule.pays_to_compile(steps)
-  assert schedule.pays_to_compile(100 * steps)
+  steps = schedule.mean_steps(lambda g: 10, lambda g: 20)
+  assert steps == 10 * 20
+  assert not schedule.pays_to_compile(15 * steps)
+  assert schedule.pays_to_compile(150 * steps)

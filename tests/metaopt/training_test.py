@@ -35,9 +35,9 @@ def _trial_steps(monkeypatch):
   feeds = []
   feed = Program.feed
 
-  def recorded(self, trial, start, num_steps, first, reset):
+  def recorded(self, trial, start, num_steps, first, reset, **others):
     feeds.append((trial, start, num_steps, first, reset))
-    return feed(self, trial, start, num_steps, first, reset)
+    return feed(self, trial, start, num_steps, first, reset, **others)
 
   monkeypatch.setattr(Program, "feed", recorded)
   return feeds

@@ -1,8 +1,10 @@
 """Every rule of the package, for tests that all of them have to pass."""
 
 from learned_optimizer.optimizer.baselines import (
+  AdagradRule,
   AdamRule,
   MomentumRule,
+  NesterovRule,
   RMSPropRule,
   SGDRule,
 )
@@ -14,6 +16,7 @@ from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
 from learned_optimizer.optimizer.learning_rate_schedule import (
   LearningRateScheduleRule,
 )
+from learned_optimizer.optimizer.teachers import RandomChoice
 from learned_optimizer.optimizer.trainable_adam import TrainableAdamRule
 
 _METARUN = dict(
@@ -41,6 +44,9 @@ RULES = {
   "learning-rate-schedule": LearningRateScheduleRule([1e-3, 1e-4], 3),
   "sgd": SGDRule(),
   "momentum": MomentumRule(),
+  "nesterov": NesterovRule(),
   "rmsprop": RMSPropRule(),
+  "adagrad": AdagradRule(),
   "adam": AdamRule(),
+  "random-choice": RandomChoice([AdamRule(), NesterovRule()]),
 }

@@ -251,6 +251,6 @@ def test_tf1_optimizer_takes_the_original_arguments():
     zero_init_lr_weights=True,
     crnn_rnn_readout_scale=0.25,
   )
-  assert optimizer.meta_objective.use_log_objective
+  assert optimizer.unroll_settings.use_log_objective
   slots = {f"x/cRNN_{key}" for key in optimizer.rule.slot_keys()}
   assert names == {"x"} | slots | set(optimizer.rule.weight_specs())

@@ -106,6 +106,72 @@ def test_derivatives_of_sum_and_spread(jit_compile):
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)
 
 
+# More than are kept in order, of few sizes.
+MANY = [(2, 3), (), (4,), (3, 2), (0, 2)] * 5
+
+
+def test_many_tensors():
+  slices, num_coordinates = columns_of(MANY)
+  layout = Layout(MANY)
+  generator = np.random.default_rng(0)
+  arrays = [generator.normal(size=shape) for shape in MANY]
+  row = layout.flatten([tf.constant(array) for array in arrays])
+  assert row.shape == [1, num_coordinates]
+  for array, tensor in zip(arrays, layout.unflatten(row), strict=True):
+    np.testing.assert_array_equal(tensor, array)
+  np.testing.assert_allclose(
+    layout.sum(row), [[array.sum() for array in arrays]]
+  )
+  columns = generator.normal(size=[2, len(MANY)])
+  spread = layout.spread(tf.constant(columns))
+  for i, block in enumerate(layout.split(spread)):
+    width = slices[i].stop - slices[i].start
+    np.testing.assert_array_equal(block, np.tile(columns[:, i : i + 1], width))
+  np.testing.assert_array_equal(layout.join(layout.split(spread)), spread)
+  per_tensor = layout.to_slots({"a": spread})
+  np.testing.assert_array_equal(
+    layout.from_slots(per_tensor, ["a"])["a"], spread
+  )
+
+
+def test_the_number_of_operations_does_not_grow_with_the_tensors():
+  def count(shapes):
+    layout = Layout(shapes)
+    with tf.Graph().as_default() as graph:
+      rows = tf.constant(np.zeros([3, layout.num_coordinates]))
+      layout.spread(layout.mean(rows))
+    return len(graph.get_operations())
+
+  assert count([(3,), (4,)] * 100) == count([(3,), (4,)] * 10)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_derivatives_of_many_tensors(jit_compile):
+  """Sum and spread are adjoint, in a loop that is differentiated twice."""
+  layout = Layout(MANY)
+  x = tf.random.stateless_normal([2, layout.num_coordinates], [0, 1])
+
+  @tf.function(jit_compile=jit_compile)
+  def second_derivative(spread_sum):
+    def body(i, y):
+      return i + 1, tf.sin(y) * spread_sum(tf.cos(y))
+
+    _, y = tf.while_loop(lambda i, y: i < 2, body, (0, x), maximum_iterations=2)
+    (first,) = tf.gradients(tf.reduce_sum(y), [x])
+    return tf.gradients(tf.reduce_sum(first**2), [x])[0]
+
+  membership = np.zeros([layout.num_coordinates, len(MANY)], np.float32)
+  marks = layout.spread(tf.eye(len(MANY)))
+  membership[:] = marks.numpy().T
+  projection = tf.constant(membership @ membership.T)
+  np.testing.assert_allclose(
+    second_derivative(lambda rows: layout.spread(layout.sum(rows))),
+    second_derivative(lambda rows: tf.matmul(rows, projection)),
+    rtol=1e-4,
+    atol=1e-4,
+  )
+
+
 def test_an_empty_tensor_has_mean_zero():
   layout = Layout([(0, 2), (2,)])
   rows = tf.constant([[1.0, 3.0]])

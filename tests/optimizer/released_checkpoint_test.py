@@ -63,16 +63,12 @@ def test_saver_restores_it(released):
     reference.assert_tensor(param, expected)
 
 
-@pytest.fixture(
-  scope="module",
-  params=[("quad10", False), ("softmax", False), ("softmax", True)],
-  ids=lambda p: f"{p[0]}-{'xla' if p[1] else 'plain'}",
-)
+@pytest.fixture(scope="module", params=PROBLEMS)
 def case(request, released):
-  problem_name, jit = request.param
+  # The tests of parity compile an unroll with these settings.
+  problem_name = request.param
   unroller = Unroller(
     *reference.problem_and_data(released, problem_name),
-    jit,
     make_session=tf.compat.v1.Session,
     use_log_objective=True,
     **METARUN_SETTINGS,

@@ -269,7 +269,7 @@ class RuleContract(abc.ABC):
     @tf.function(jit_compile=self.compiles_unroll)
     def value_and_gradients(weights):
       objective = problem.objective(params)
-      start = unroll.Start(
+      start = unroll.Carried(
         objective, params, params, rule.init_state(weights, params, draws)
       )
       unrolled = unroll.unroll(
@@ -280,7 +280,7 @@ class RuleContract(abc.ABC):
         start,
         objective,
         steps,
-        unroll.MetaObjective(
+        unroll.UnrollSettings(
           use_log_objective=True, use_attention=self.attends
         ),
       )

@@ -417,12 +417,12 @@ class TestOverrides:
 
 
 def test_arguments_have_the_order_and_defaults_of_the_original(graph):
-  assert HierarchicalRNN([3]).meta_objective.use_log_objective
+  assert HierarchicalRNN([3]).unroll_settings.use_log_objective
   optimizer = HierarchicalRNN([3], (1e-3, 1e-2), False, True, True, False, 2)
   assert optimizer.rule.init_lr_range == (1e-3, 1e-2)
   assert not optimizer.rule.learnable_decay
   assert optimizer.rule.use_attention and optimizer.use_attention
-  assert not optimizer.meta_objective.use_log_objective
+  assert not optimizer.unroll_settings.use_log_objective
   assert optimizer.rule.num_gradient_scales == 2
 
 

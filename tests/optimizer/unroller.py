@@ -47,17 +47,15 @@ class Unroller:
     make_optimizer=HierarchicalRNN,
     make_session=reference.quick_session,
     regularization=None,
+    teacher=None,
     **settings,
   ):
     tf1 = tf.compat.v1
     self.graph = tf.Graph()
     with self.graph.as_default():
       self.optimizer = make_optimizer(**settings)
-      self.optimizer.meta_objective = self.optimizer.meta_objective._replace(
-        regularization=regularization
-      )
       self.out = self.optimizer.train(
-        problem, dataset, jit_compile, meta_gradients
+        problem, dataset, jit_compile, meta_gradients, regularization, teacher
       )
       variables = self.optimizer.weights
       self._grads = {}
@@ -90,9 +88,9 @@ class Unroller:
     state = rule.init_state(
       self.optimizer.weights, out.init_params, out.state_draws
     )
-    # Not [-n:], as there may be nothing in a state.
-    num_others = len(out.output_loop_vars) - len(tf.nest.flatten(state))
-    flat = out.output_loop_vars[num_others:]
+    # A teacher's state, if any, follows.
+    before = 1 + 2 * len(out.init_params)
+    flat = out.output_loop_vars[before : before + len(tf.nest.flatten(state))]
     return rule.to_slots(tf.nest.pack_sequence_as(state, flat), out.init_params)
 
   def load(self, weights):

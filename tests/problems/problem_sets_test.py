@@ -314,6 +314,21 @@ class TestSelection:
     assert entries[0].spec.callable is pg.FullyConnected
     assert entries[-1] == problem_sets.quadratic_problems()[-1]
 
+  def test_names(self):
+    names = ["mnist_mlp", "quadratic", "sparse_gradient"]
+    names += ["fully_connected_random_2_class"]
+    by_name = problem_sets.select_by_name(
+      problem_sets.TRAINING_SETS, names, 3, DIGITS
+    )
+    assert [*by_name] == [
+      "mnist_mlp",
+      *(f"quadratic-{i}" for i in range(4)),
+      *(f"sparse_gradient-{i}" for i in range(9)),
+      *(f"fully_connected_random_2_class-{i}" for i in range(12)),
+    ]
+    assert by_name["quadratic-3"] == problem_sets.quadratic_problems()[3]
+    assert len(by_name) == len(select(names, 3))
+
   def test_bad_selection(self):
     with pytest.raises(
       ValueError, match=r"unknown problem set 'bowls'.*quadratic, noisy_quad"

@@ -58,6 +58,21 @@ def write_json(path: pathlib.Path, value: Any) -> None:
   write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """Reads a JSON file that holds an object.
+
+  Raises:
+    ValueError: it is missing or damaged, or holds something else.
+  """
+  try:
+    value = json.loads(path.read_text())
+  except (OSError, ValueError, RecursionError) as error:
+    raise ValueError(f"{path} cannot be read ({error}).") from error
+  if not isinstance(value, dict):
+    raise ValueError(f"{path} cannot be read (it holds no JSON object).")
+  return value
+
+
 def numbered(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:
   """What is called `<prefix>-<number>` in a folder, by ascending number."""
   found = {
