@@ -14,6 +14,7 @@ import learned_optimizer
 from learned_optimizer import packaged_data
 
 _DATA_FILE = "learned_optimizer/py.typed"
+_OPTIMIZER_FILES = ("config.json", "training.json", "weights.npz")
 
 
 def _output(*command, cwd, **environment):
@@ -44,6 +45,18 @@ def _succeed(*command, cwd, **environment):
 def test_importing_is_cheap(module, tmp_path):
   script = (
     f"import sys, learned_optimizer{module};"
+    "print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
+  )
+  root = pathlib.Path(learned_optimizer.__file__).parents[1]
+  output = _succeed(
+    sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(root)
+  )
+  assert output.strip() == "set()"
+
+
+def test_names_of_optimizers_are_cheap(tmp_path):
+  script = (
+    "import sys, learned_optimizer; learned_optimizer.names();"
     "print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
   )
   root = pathlib.Path(learned_optimizer.__file__).parents[1]
@@ -97,6 +110,10 @@ def wheel(tmp_path_factory):
     directory / "learned_optimizer",
     ignore=shutil.ignore_patterns("__pycache__"),
   )
+  added = directory / "learned_optimizer" / "data" / "optimizers" / "added"
+  added.mkdir(parents=True)
+  for name in _OPTIMIZER_FILES:
+    (added / name).touch()
   _succeed(
     *(sys.executable, "-m", "pip", "wheel", "--no-cache-dir", "--no-index"),
     *("--no-build-isolation", "--no-deps", "--wheel-dir", directory, "."),
@@ -145,6 +162,18 @@ def test_finds_data_in_the_installed_wheel(environment, tmp_path):
   file = pathlib.Path(output.strip())
   assert file.is_file()
   assert environment in file.parents
+
+
+def test_the_wheel_has_the_optimizers(wheel, environment, tmp_path):
+  names = [*learned_optimizer.names(), "added"]
+  files = zipfile.ZipFile(wheel).namelist()
+  data = "learned_optimizer/data/optimizers"
+  assert {file for file in files if file.startswith(data)} >= {
+    f"{data}/{name}/{file}" for name in names for file in _OPTIMIZER_FILES
+  }
+  script = "import learned_optimizer; print(learned_optimizer.names())"
+  output = _succeed(environment / "bin" / "python", "-c", script, cwd=tmp_path)
+  assert output.strip() == str(sorted(names))
 
 
 @pytest.mark.parametrize("command", ["metarun", "metatest"])

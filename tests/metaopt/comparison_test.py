@@ -15,6 +15,8 @@ from learned_optimizer.optimizer.baselines import BASELINES
 from tests.metaopt import runs
 
 _STEPS = (2, 5)
+# All take the same way; one compilation each.
+_GRIDS = [BASELINES[name] for name in ("SGD", "Momentum", "Adam")]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def compared():
       Contestant(name, spec, {"Momentum/learning_rate": np.float32(rate)})
       for name, rate in (("fast", 0.1), ("still", 0.0))
     ],
-    [*BASELINES.values()],
+    _GRIDS,
     5,
     _STEPS,
     (1, 2, 3),
@@ -45,13 +47,11 @@ def test_compares_with_the_default_and_the_best_of_the_grid(compared):
     "bowl: Quadratic(2)",
     "regression: SoftmaxRegression(3, 2)",
   ]
-  assert sum(told) == comparison.num_runs(2, 2, [*BASELINES.values()], 3)
+  assert sum(told) == comparison.num_runs(2, 2, _GRIDS, 3)
   for problem in problems:
     mine = [c for c in curves if c.problem == problem]
     assert [c.label for c in mine[:2]] == ["fast", "still"]
-    assert {c.optimizer for c in mine[2:]} == {
-      *("SGD", "Momentum", "Nesterov", "RMSProp", "Adagrad", "Adam")
-    }
+    assert {c.optimizer for c in mine[2:]} == {*("SGD", "Momentum", "Adam")}
     still = mine[1].losses.on_data
     np.testing.assert_allclose(still, np.tile(still[:, :1], 6), rtol=1e-6)
     for c in mine:

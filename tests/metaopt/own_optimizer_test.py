@@ -50,10 +50,13 @@ class Weightless(TrainableOptimizer):
     return param - 0.01 * grad, state
 
 
-@pytest.mark.parametrize("xla", ["never", "always"])
 @pytest.mark.parametrize(
-  ("optimizer", "weight"),
-  [(Descent, "LOL/rate"), (Halved, "LOL/update_weights")],
+  ("optimizer", "weight", "xla"),
+  [
+    (Descent, "LOL/rate", "never"),
+    (Descent, "LOL/rate", "always"),
+    (Halved, "LOL/update_weights", "always"),
+  ],
 )
 def test_optimizer_of_a_user(optimizer, weight, xla, tmp_path):
   runs.train(tmp_path, optimizer=Spec(optimizer, (), {}), xla=xla)
