@@ -136,7 +136,8 @@ def _tell(result: Any, folder: pathlib.Path) -> None:
     )
   else:
     print(f"Trained on {result.global_step} unrolls, saved in {folder}.")
-    if FLAGS.if_cl and not any(folder.glob("best-*")):
+    validated = 0 < FLAGS.evaluation_period <= FLAGS.num_meta_iterations
+    if validated and not any(folder.glob("best-*")):
       print(
         "Warning: no validation had a finite cost, so that there is no best"
         " checkpoint.",

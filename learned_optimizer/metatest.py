@@ -64,8 +64,8 @@ for _name in _SWITCHES_WITHOUT_EFFECT:
   flags.DEFINE_boolean(_name, None, "accepted, but without effect")
 flags.register_validator(
   "model_name",
-  lambda name: "/" not in name,
-  "must not contain a slash: it is a part of a file's name.",
+  lambda name: name and "/" not in name,
+  "must be a part of a file's name: not empty, and without a slash.",
 )
 
 FLAGS = flags.FLAGS

@@ -162,7 +162,9 @@ flags.register_validator(
   "must be a list of positive integers.",
 )
 flags.register_validator(
-  "seeds", _are_integers, "must be a list of non-negative integers."
+  "seeds",
+  lambda seeds: _are_integers(seeds) and len({*seeds}) == len(seeds),
+  "must be a list of different non-negative integers.",
 )
 
 

@@ -49,8 +49,9 @@ def check(values: flags.FlagValues, procedure_name: str) -> None:
   _check_lengths(values, procedure_name)
   without_effect = {
     "--reg_optimizer": values.reg_optimizer
-    and values.regularize_time == "none"
-    and "--regularize_time=none",
+    and not _regularizes(values)
+    and f"--regularize_time={values.regularize_time}"
+    + (" in so few unrolls" if values.regularize_time != "none" else ""),
     "--fix_num_steps": values["fix_num_steps"].present
     and not (values.fix_unroll and not values.if_cl)
     and ("--if_cl" if values.if_cl else "--nofix_unroll"),
@@ -58,6 +59,15 @@ def check(values: flags.FlagValues, procedure_name: str) -> None:
     and values.if_cl
     and "--if_cl",
   }
+  for switch, names in (
+    ("if_mt", ("mt_ratio", "mt_k", "mt_teacher")),
+    ("reg_optimizer", ("alpha", "regularize_time", "reg_scale")),
+    ("reg_optimizee", ("beta",)),
+  ):
+    for name in names:
+      without_effect[f"--{name}"] = (
+        values[name].present and not values[switch].value and f"--no{switch}"
+      )
   for name in ("mini_batch_size", "data_freeze", "save_period"):
     without_effect[f"--{name}"] = (
       values[name].present
@@ -67,6 +77,22 @@ def check(values: flags.FlagValues, procedure_name: str) -> None:
   for name, cause in without_effect.items():
     if cause:
       print(f"Warning: {name} has no effect with {cause}.", file=sys.stderr)
+
+
+def _regularizes(values):
+  """Whether a regulariser acts in some unroll, as far as can be known."""
+  from learned_optimizer.metaopt import schedule
+
+  # With lengths that are drawn, or with a curriculum, there may be many.
+  number = 1000
+  if values.fix_unroll and not values.if_cl:
+    number = values.fix_num_steps // values.fix_unroll_length
+  return any(
+    schedule.regularizes(
+      values.regularize_time, values.reg_scale, unroll, number
+    )
+    for unroll in range(number)
+  )
 
 
 def _check_validation(values, procedure_name):

@@ -3,6 +3,8 @@
 Nothing here imports TensorFlow, so that wrong flags are answered at once.
 """
 
+import math
+
 from absl import flags
 
 # Where L2O-Scale has other defaults than the program of 2017.
@@ -221,6 +223,8 @@ flags.DEFINE_integer(
   "probes of hessian, iterations of hessian-ev, hessian-esd, spectral-norm",
   lower_bound=1,
 )
+for _name in ("alpha", "beta"):
+  flags.register_validator(_name, math.isfinite, "must be a finite number.")
 for _name in ("meta_learning_rate", "gradient_clip_level"):
   flags.register_validator(
     _name, lambda value: value > 0, "must be greater than 0."

@@ -230,7 +230,7 @@ def test_every_flag_of_scale_exists():
     (["--mt_ratio=1.5"], ["--mt_ratio", "1.5"]),
     (["--mt_k=0"], ["--mt_k"]),
     (["--mini_batch_size=0"], ["--mini_batch_size"]),
-    (["--reg_optimizer", "--alpha=inf"], ["optimizer_weight", "inf"]),
+    (["--reg_optimizer", "--alpha=inf"], ["--alpha", "finite"]),
     (["--if_cl", "--evaluation_period=0"], ["--if_cl", "--evaluation_period"]),
     (["--if_cl", "--fix_unroll_length=101"], ["--fix_unroll_length=101"]),
     (

@@ -65,7 +65,9 @@ class ProblemLoop:
     while worthwhile and position.meta_iteration < num_meta_iterations:
       if iterations.run(asked):
         position.meta_iteration += 1
+        stood = self._curriculum_state()
         worthwhile = self._selection.go_on(iterations)
+        moved = self._curriculum_state() != stood
         last = position.meta_iteration == num_meta_iterations
         if not position.curriculum:
           self._publisher.iteration_ended(position.meta_iteration, last)
@@ -73,11 +75,13 @@ class ProblemLoop:
       else:
         # It is not complete: fall back to where it began.
         self._graph.load(point.variables)
+        moved = False
       unfinished = position.meta_iteration < num_meta_iterations
       stop = asked.signal and worthwhile and unfinished
       late = points.seconds_since_save() > self._settings.save_seconds
       # Where the problem is over, the point below is what to go on from.
-      if worthwhile and (stop or late) and point is not points.newest:
+      wanted = stop or late or moved
+      if worthwhile and wanted and point is not points.newest:
         points.save(point)
       if stop:
         return
@@ -91,6 +95,11 @@ class ProblemLoop:
     points.save(points.take())
     for callback in self._settings.callbacks:
       callback(name, index, str(self._folder), iterations.metadata)
+
+  def _curriculum_state(self):
+    """The level and its best cost, with which files are published."""
+    curriculum = self._position.curriculum
+    return curriculum and (curriculum.level, curriculum.best_cost)
 
   def _open_problem(self, inner) -> MetaIterations:
     """Goes on with the problem of a saved point, if any, or with a new one."""

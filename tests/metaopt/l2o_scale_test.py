@@ -768,12 +768,12 @@ def test_resumes_whatever_was_written_after_the_last_point(
   tmp_path, monkeypatch, two_problems
 ):
   settings, whole = two_problems
-  # The number of meta-iterations, and where the last point lies: those after
-  # it have left files of better weights.
+  # The number of meta-iterations, and where the last whole point lies: those
+  # after it may have left files of better weights.
   for number, seconds, damaged, position in (
-    (5, 1e9, False, (0, 0)),
+    (5, 1e9, False, (0, 4)),
     (3, 0.0, True, (0, 2)),
-    (8, 1e9, False, (1, 0)),
+    (8, 1e9, False, (1, 1)),
   ):
     folder = tmp_path / f"{number}_{damaged}"
     with monkeypatch.context() as patch:
