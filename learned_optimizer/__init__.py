@@ -32,16 +32,16 @@ def load(
     The optimizer, for `model.compile`.
 
   Raises:
+    TypeError: `path_or_name` is neither a string nor a path.
     ValueError: there is no such optimizer, it is damaged, or an argument is not
       accepted.
   """
   from learned_optimizer.compat import keras, sources
-  from learned_optimizer.optimizer import settings as rule_settings
 
-  of_rule, of_keras = rule_settings.split(settings)
-  return keras.from_learned(
-    sources.read(path_or_name, **of_rule), seed=seed, **of_keras
+  learned, arguments = sources.read_for(
+    keras.LearnedOptimizer, path_or_name, settings
   )
+  return keras.from_learned(learned, seed=seed, **arguments)
 
 
 def names() -> list[str]:
@@ -66,11 +66,13 @@ def export(
     **settings: settings of the update rule, as for `load`.
 
   Raises:
+    TypeError: `source` or `folder` is neither a string nor a path.
     ValueError: there is no such optimizer, it is damaged, a setting is not
-      accepted, or the folder holds something.
+      accepted, or the folder holds something or cannot be made.
   """
   import pathlib
 
   from learned_optimizer.compat import exported, sources
 
+  sources.check_path(folder, "folder")
   exported.write(sources.read(source, **settings), pathlib.Path(folder))

@@ -1,5 +1,8 @@
 """Arguments of the Keras optimizers, whatever the version of Keras."""
 
+import dataclasses
+import difflib
+import math
 import numbers
 import random
 from collections.abc import Mapping
@@ -16,68 +19,157 @@ from learned_optimizer.optimizer.rule import draw_weights
 # multiplies the steps by.
 _RENAMED = {"TrainableAdam": {"initial_rate": "learning_rate"}}
 
+_NOT_NEGATIVE = "a finite number that is not negative"
+# What values of arguments of Keras have to fulfil, and how to say so.
+_OF_KERAS = {
+  **dict.fromkeys(
+    ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm"),
+    (lambda value: 0 <= value < math.inf, _NOT_NEGATIVE),
+  ),
+  "ema_momentum": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+  "ema_overwrite_frequency": (
+    lambda value: isinstance(value, numbers.Integral) and value >= 1,
+    "an integer from 1 on",
+  ),
+  "loss_scale_factor": (
+    lambda value: 0 < value < math.inf,
+    "a finite positive number",
+  ),
+  # A step of one gradient is what there is without this argument.
+  "gradient_accumulation_steps": (
+    lambda value: isinstance(value, numbers.Integral) and value >= 2,
+    "an integer from 2 on",
+  ),
+}
+# Those that tf_keras lacks.
+_OF_KERAS_3 = ("loss_scale_factor", "gradient_accumulation_steps")
 
-def seed_or_drawn(seed: int | None) -> int:
-  """The seed, or one from Python's generator, which Keras seeds.
+
+def checked_learning_rate(
+  value: Any, library: str, schedule: type, takes_functions: bool
+) -> Any:
+  """A number as a float; a schedule or a function as it is.
+
+  Args:
+    value: the argument `learning_rate`.
+    library: what users call this Keras, for messages.
+    schedule: its class of schedules.
+    takes_functions: whether it takes functions without arguments.
 
   Raises:
-    ValueError: it is no integer, or negative.
+    ValueError: it is something else, or a number that is negative or not
+      finite.
   """
-  if seed is None:
-    return random.randrange(2**31)
-  if not isinstance(seed, numbers.Integral) or seed < 0:
-    raise ValueError(
-      f"seed is {seed!r}; an integer that is not negative is accepted."
-    )
-  return int(seed)
-
-
-def plain_number(learning_rate: Any) -> Any:
-  """Whole numbers and those of NumPy as a float, anything else as it is.
-
-  Raises:
-    ValueError: it is True or False.
-  """
-  if isinstance(learning_rate, bool):
-    raise ValueError(
-      f"learning_rate is {learning_rate}; a number or a schedule is accepted."
-    )
-  is_number = isinstance(learning_rate, numbers.Real)
-  return float(learning_rate) if is_number else learning_rate
+  if _is_number(value) and 0 <= value < math.inf:
+    return float(value)
+  if isinstance(value, schedule):
+    return value
+  # Schedules of another Keras can be called, but not without arguments.
+  foreign = _schedule_package(value)
+  if takes_functions and callable(value) and foreign is None:
+    return value
+  given = repr(value)
+  if foreign is not None:
+    given = f"the schedule {type(value).__name__} of {foreign}"
+  function = ", or a function without arguments" if takes_functions else ""
+  raise ValueError(
+    f"learning_rate is {given}; {_NOT_NEGATIVE}, or a schedule of"
+    f" {library}{function} is accepted."
+  )
 
 
 def learned_rule(
   optimizer_name: str,
-  arguments: Mapping[str, Any],
+  of_rule: Mapping[str, Any],
+  of_keras: Mapping[str, Any],
   weights: Mapping[str, Any] | str | None,
-  seed: int,
-) -> LearnedRule:
-  """The rule that arguments of an optimizer describe.
+  seed: int | None,
+) -> tuple[LearnedRule, int]:
+  """The rule that arguments of an optimizer describe, and the seed.
 
   Args:
     optimizer_name: the name of the rule in
       `learned_optimizer.optimizer.settings`.
-    arguments: settings of the rule, as the optimizer calls them.
+    of_rule: settings of the rule, as the optimizer calls them.
+    of_keras: arguments that Keras has, which are checked.
     weights: the learned weights by checkpoint name, their text, or None to draw
       those of an optimizer that has learned nothing.
-    seed: of weights that are drawn.
+    seed: of weights that are drawn; None takes one from Python's generator,
+      which Keras seeds.
 
   Raises:
-    ValueError: an argument is not accepted.
+    ValueError: there is no such argument, or a value is not accepted.
   """
+  _check_names(optimizer_name, of_rule, of_keras)
+  _check_of_keras(of_keras)
+  if seed is None:
+    seed = random.randrange(2**31)
+  if not isinstance(seed, numbers.Integral) or seed < 0:
+    raise ValueError(
+      f"seed is {seed!r}; an integer that is not negative is accepted."
+    )
   renamed = _RENAMED.get(optimizer_name, {})
-  settings = {renamed.get(k, k): value for k, value in arguments.items()}
+  settings = {renamed.get(k, k): value for k, value in of_rule.items()}
   rule = rule_settings.make_rule(optimizer_name, settings)
   if weights is None:
-    generator = np.random.default_rng(seed)
-    weights = draw_weights(rule.weight_specs(), generator)
+    weights = draw_weights(rule.weight_specs(), np.random.default_rng(seed))
   elif isinstance(weights, str):
     weights = weights_text.decode(weights, rule)
-  return LearnedRule(optimizer_name, rule_settings.settings_of(rule), weights)
+  settings = rule_settings.settings_of(rule)
+  return LearnedRule(optimizer_name, settings, weights), int(seed)
 
 
 def settings_of(learned: LearnedRule) -> dict[str, Any]:
   """Settings of a rule as its optimizer calls them."""
-  renamed = _RENAMED.get(learned.optimizer_name, {})
+  names = _names(learned.optimizer_name)
+  return {names[k]: value for k, value in learned.settings.items()}
+
+
+def _names(optimizer_name):
+  """What an optimizer calls the settings of its rule, by their names there."""
+  renamed = _RENAMED.get(optimizer_name, {})
   names = {theirs: ours for ours, theirs in renamed.items()}
-  return {names.get(k, k): value for k, value in learned.settings.items()}
+  fields = dataclasses.fields(rule_settings.rule_class(optimizer_name))
+  return {field.name: names.get(field.name, field.name) for field in fields}
+
+
+def _check_names(optimizer_name, of_rule, of_keras):
+  """Raises ValueError if one of them is not a setting of the rule."""
+  settings = list(_names(optimizer_name).values())
+  others = ["weights", "seed", "learning_rate", *of_keras]
+  for name in of_rule:
+    if name in settings:
+      continue
+    if name in _OF_KERAS_3:
+      raise ValueError(
+        f"tf_keras has no {name}; the optimizers for Keras 3, which are in"
+        " learned_optimizer.compat.keras, accept it."
+      )
+    close = difflib.get_close_matches(name, settings + others, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise ValueError(
+      f"{name} is not an argument of {optimizer_name}{hint}; accepted are its"
+      f" settings {', '.join(settings)}, and {', '.join(others)}."
+    )
+
+
+def _check_of_keras(arguments):
+  """Raises ValueError if Keras cannot do anything sensible with a value."""
+  for name, (fits, accepted) in _OF_KERAS.items():
+    value = arguments.get(name)
+    if value is None and name != "ema_momentum":
+      continue
+    if not (_is_number(value) and fits(value)):
+      raise ValueError(f"{name} is {value!r}; {accepted} is accepted.")
+
+
+def _is_number(value):
+  return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _schedule_package(value):
+  """The package of the Keras that an object is a schedule of, or None."""
+  for kind in type(value).__mro__:
+    if kind.__name__ == "LearningRateSchedule":
+      return kind.__module__.partition(".")[0]
+  return None

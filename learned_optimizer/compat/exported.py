@@ -6,9 +6,11 @@
   optimizer does not need it.
 """
 
+import dataclasses
 import json
+import numbers
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,8 @@ from learned_optimizer.optimizer import settings as rule_settings
 from learned_optimizer.optimizer.checkpoints import CheckpointError
 
 CONFIG = "config.json"
+WEIGHTS = "weights.npz"
 _TRAINING = "training.json"
-_WEIGHTS = "weights.npz"
 _FORMAT_VERSION = 1
 
 
@@ -32,24 +34,29 @@ def write(learned: LearnedRule, folder: pathlib.Path) -> None:
     folder: absent or empty; folders above it are made.
 
   Raises:
-    ValueError: it is there and not empty.
+    ValueError: it is there and not empty, or cannot be made.
   """
   if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
     raise ValueError(
       f"{folder} is there already; the name of a new or empty folder is"
       " accepted."
     )
-  folder.parent.mkdir(parents=True, exist_ok=True)
   config = {
     "format_version": _FORMAT_VERSION,
     "optimizer": learned.optimizer_name,
     "settings": rule_settings.settings_of(learned.rule),
   }
-  with files.whole_folder(folder) as partial:
-    np.savez(partial / _WEIGHTS, **learned.weights)
-    for name, value in ((CONFIG, config), (_TRAINING, learned.training)):
-      text = json.dumps(dict(value), indent=2)
-      (partial / name).write_text(text + "\n")
+  try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with files.whole_folder(folder) as partial:
+      np.savez(partial / WEIGHTS, **learned.weights)
+      for name, value in ((CONFIG, config), (_TRAINING, learned.training)):
+        text = json.dumps(dict(value), indent=2)
+        (partial / name).write_text(text + "\n")
+  except OSError as error:
+    raise ValueError(
+      f"The folder {folder} cannot be made ({error})."
+    ) from error
 
 
 def read(folder: pathlib.Path, given: Mapping[str, Any]) -> LearnedRule:
@@ -74,19 +81,51 @@ def read(folder: pathlib.Path, given: Mapping[str, Any]) -> LearnedRule:
       f"{path} has format_version {version!r}; this version of"
       f" learned_optimizer reads {_FORMAT_VERSION}."
     )
-  name, settings = config.get("optimizer"), config.get("settings")
   try:
-    if not isinstance(name, str) or not isinstance(settings, dict):
-      raise ValueError("it names no optimizer and settings")
+    name, settings = _described(config)
     rule_settings.make_rule(name, settings)
   except ValueError as error:
     raise CheckpointError(f"{path} cannot be used: {error}") from error
-  return LearnedRule.of_variables(
+  return LearnedRule.of_file(
     rule_settings.make_rule(name, settings | dict(given)),
-    _read_arrays(folder / _WEIGHTS),
-    str(folder / _WEIGHTS),
+    _read_arrays(folder / WEIGHTS),
+    str(folder / WEIGHTS),
     _read_training(folder / _TRAINING),
   )
+
+
+def _described(config):
+  """The optimizer's name and settings, of the kinds that `write` writes."""
+  for key, kind, described in (
+    ("optimizer", str, "a string"),
+    ("settings", dict, "an object"),
+  ):
+    if key not in config:
+      raise ValueError(f"it has no {key}.")
+    if not isinstance(config[key], kind):
+      raise ValueError(f"{key} is {config[key]!r}; {described} is accepted.")
+  name, settings = config["optimizer"], config["settings"]
+  for field in dataclasses.fields(rule_settings.rule_class(name)):
+    if field.name in settings:
+      _check_kind(field, settings[field.name])
+    elif field.default is dataclasses.MISSING:
+      raise ValueError(f"it has no setting {field.name}.")
+  return name, settings
+
+
+def _check_kind(field, value):
+  """Raises ValueError where a list of numbers or a text is something else."""
+  if field.type is str:
+    fits, kind = isinstance(value, str), "a string"
+  elif field.type in (Sequence[int], tuple[float, float]):
+    fits = isinstance(value, list) and all(
+      isinstance(number, numbers.Real) for number in value
+    )
+    kind = "a list of numbers"
+  else:
+    return  # `make_rule` checks it.
+  if not fits:
+    raise ValueError(f"{field.name} is {value!r}; {kind} is accepted.")
 
 
 def _read_arrays(path):

@@ -17,6 +17,7 @@
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +25,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.compat import sources
-from learned_optimizer.compat.learned_rule import LearnedRule
+from learned_optimizer.compat import arguments, sources
+from learned_optimizer.compat.learned_rule import LearnedRule, check_weights
+from learned_optimizer.generators import TensorGenerator
 from learned_optimizer.optimizer import sparse
 from learned_optimizer.optimizer.rule import Rule, Slots, State, Weights
 
@@ -66,8 +68,10 @@ class Functional:
       parameters are.
 
     Raises:
-      ValueError: a parameter is not accepted.
+      ValueError: a parameter, the seed or a weight is not accepted.
     """
+    if seed is not None:
+      seed = arguments.seed_or_drawn(seed)
     tensors, dtype = _tensors(params)
     tensors = [tf.cast(tensor, dtype) for tensor in tensors]
     draws = self._rule.draws(tensors, np.random.default_rng(seed))
@@ -98,11 +102,12 @@ class Functional:
       gradient; `solution` has the parameters proper.
 
     Raises:
-      ValueError: a parameter or a gradient is not accepted, or all gradients
-        are None.
+      ValueError: a parameter, a gradient or a weight is not accepted, all
+        gradients are None, or the state is that of other parameters.
     """
     tensors, dtype = _tensors(params)
     gradients = _gradients(grads, params, tensors, dtype)
+    self._check_state(state, tensors, dtype)
     there = [i for i, grad in enumerate(gradients) if grad is not None]
     whole = [tf.cast(tensor, dtype) for tensor in tensors]
     part = [whole[i] for i in there]
@@ -137,8 +142,12 @@ class Functional:
     Args:
       state: what `init` or the last `update` returned.
       params: the parameters that belong to it.
+
+    Raises:
+      ValueError: a parameter is not accepted, or the state is that of others.
     """
     tensors, dtype = _tensors(params)
+    self._check_state(state, tensors, dtype)
     whole = [tf.cast(tensor, dtype) for tensor in tensors]
     per_tensor = self._rule.to_slots(state, whole).per_tensor
     truths = [
@@ -154,17 +163,56 @@ class Functional:
   def _weights(self, weights, dtype):
     if weights is None:
       weights = self.learned.weights
+    else:
+      check_weights(self._rule, weights)
     return {name: tf.cast(value, dtype) for name, value in weights.items()}
+
+  def _check_state(self, state, tensors, dtype):
+    """Raises ValueError unless the state can be that of these parameters."""
+    key = (dtype, *(tuple(tensor.shape) for tensor in tensors))
+    if key not in self._states:
+      self._states[key] = _state_specs(self._rule, key[1:], dtype)
+    expected = self._states[key]
+    try:
+      tf.nest.assert_same_structure(expected, state)
+      fits = all(
+        spec.is_compatible_with(tf.TensorSpec(np.shape(leaf), leaf.dtype))
+        for spec, leaf in zip(
+          tf.nest.flatten(expected), tf.nest.flatten(state), strict=True
+        )
+      )
+    except (AttributeError, TypeError, ValueError):
+      fits = False
+    if not fits:
+      raise ValueError(
+        "state does not belong to these params; what init or the last update"
+        " returned for parameters of these shapes and dtypes is accepted."
+      )
+
+  @functools.cached_property
+  def _states(self):
+    """What states look like, by dtype and shapes of the parameters."""
+    return {}
 
 
 def load(source: str | os.PathLike, **settings) -> Functional:
-  """The learned optimizer of a name or path, see `sources.read`."""
+  """The learned optimizer of a name or path, see `sources.read`.
+
+  The seed is for `Functional.init`, and there is no learning rate.
+  """
   return Functional(sources.read(source, **settings))
 
 
 def _tensors(params: Nest) -> tuple[list[tf.Tensor], tf.DType]:
   """The parameters as a list, and the dtype to compute in."""
-  tensors = [tf.convert_to_tensor(param) for param in tf.nest.flatten(params)]
+  tensors = []
+  for i, param in enumerate(tf.nest.flatten(params)):
+    try:
+      tensors.append(tf.convert_to_tensor(param))
+    except (TypeError, ValueError) as error:
+      raise ValueError(
+        f"params[{i}] is {param!r}; floating-point tensors are accepted."
+      ) from error
   if not tensors:
     raise ValueError("params is empty; at least one tensor is needed.")
   for i, tensor in enumerate(tensors):
@@ -179,6 +227,23 @@ def _tensors(params: Nest) -> tuple[list[tf.Tensor], tf.DType]:
   # Half precision is too coarse for running means and learning rates.
   only_doubles = all(tensor.dtype == tf.float64 for tensor in tensors)
   return tensors, tf.float64 if only_doubles else tf.float32
+
+
+def _state_specs(
+  rule: Rule, shapes: Sequence[tuple[int, ...]], dtype: tf.DType
+) -> State:
+  """A state of parameters of these shapes, with `tf.TensorSpec` as leaves."""
+  with tf.Graph().as_default():
+    params = [tf.zeros(shape, dtype) for shape in shapes]
+    weights = {
+      name: tf.zeros(spec.shape, dtype)
+      for name, spec in rule.weight_specs().items()
+    }
+    draws = rule.draws(params, TensorGenerator())
+    return tf.nest.map_structure(
+      lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype),
+      rule.init_state(weights, params, draws),
+    )
 
 
 def _gradients(

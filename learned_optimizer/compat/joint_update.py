@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.compat.partial_state import Part, leaf_kinds
 from learned_optimizer.optimizer import sparse
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import Rule
@@ -34,6 +35,23 @@ class Held(NamedTuple):
   state: Sequence[tf.Variable]
   averages: Sequence[tf.Variable | None] = ()
   accumulators: Sequence[tf.Variable | None] = ()
+
+
+class Target(NamedTuple):
+  """A variable that a step moves.
+
+  Attributes:
+    index: which of `Held.params`.
+    decay: its weight decay: the parameter is multiplied by 1 minus this times
+      the learning rate before the step. None leaves it.
+    constraint: a function of the parameter that is applied after the step, or
+      None. Only used for a rule that attends elsewhere, since Keras applies it
+      to the variable.
+  """
+
+  index: int
+  decay: float | None
+  constraint: Callable[[tf.Tensor], tf.Tensor] | None
 
 
 class JointUpdate:
@@ -61,7 +79,8 @@ class JointUpdate:
     only_doubles = all(dtype == tf.float64 for dtype in dtypes)
     self.dtype = tf.float64 if only_doubles else tf.float32
     self.layout = Layout([tuple(variable.shape) for variable in variables])
-    self._kinds = _leaf_kinds(rule)
+    self._kinds = leaf_kinds(rule)
+    self._attends = _TRUE_PARAM in self._kinds
 
   def fresh_state(
     self, weights: Mapping[str, Any], params: Sequence[Any], seed: int
@@ -77,7 +96,7 @@ class JointUpdate:
     weights = {k: tf.cast(value, self.dtype) for k, value in weights.items()}
     draws = self.rule.draws(params, np.random.default_rng(seed))
     state = self.rule.init_state(weights, params, draws)
-    return {name: state[name] for name in sorted(state)}
+    return {name: state[name] for name in self._kinds}
 
   def dense_gradients(
     self, grads: Sequence[sparse.Gradient], params: Sequence[tf.Variable]
@@ -128,92 +147,6 @@ class JointUpdate:
       for rows, total in zip(seen, sums, strict=True)
     ]
 
-  def step(
-    self,
-    held: Held,
-    indices: Sequence[int],
-    grads: Sequence[tf.Tensor],
-    seen: Sequence[tf.Tensor | None],
-    learning_rate: tf.Tensor | float,
-    decays: Sequence[float | None],
-    constraints: Sequence[Callable[[tf.Tensor], tf.Tensor] | None],
-  ) -> None:
-    """One step of the variables that have gradients.
-
-    The others and their state stay as they are, as if they did not exist: a
-    mean over all tensors is one over those that have gradients.
-
-    Args:
-      held: all variables.
-      indices: which of `held.params` have gradients; each occurs once.
-      grads: their gradients, dense.
-      seen: which rows they have, as `dense_gradients` returns it.
-      learning_rate: a scalar; the rule's steps are multiplied by it.
-      decays: the weight decay of each. The parameter is multiplied by 1 minus
-        this times `learning_rate` before the step; None leaves it.
-      constraints: for each a function that is applied to the parameter after
-        the step, or None. Only used for a rule that attends elsewhere, whose
-        variables are not its parameters.
-    """
-    order = sorted(range(len(indices)), key=indices.__getitem__)
-    indices, grads, seen, decays, constraints = (
-      [values[i] for i in order]
-      for values in (indices, grads, seen, decays, constraints)
-    )
-    layout = self.layout
-    if len(indices) < len(layout.sizes):
-      layout = Layout([layout.shapes[i] for i in indices])
-    whole = self._named(held.state)
-    state = self._select(whole, indices, layout)
-    variables = [held.params[i] for i in indices]
-    rate = tf.cast(learning_rate, self.dtype)
-
-    truths = [tf.cast(variable, self.dtype) for variable in variables]
-    attends = _TRUE_PARAM in state
-    if attends:
-      truths = layout.unflatten(state[_TRUE_PARAM])
-    truths = [
-      truth if decay is None else truth - truth * (decay * rate)
-      for truth, decay in zip(truths, decays, strict=True)
-    ]
-    if attends:
-      state[_TRUE_PARAM] = layout.flatten(truths)
-    update = sparse.update(
-      self.rule,
-      {
-        name: tf.cast(weight, self.dtype)
-        for name, weight in zip(
-          self.rule.weight_specs(), held.weights, strict=True
-        )
-      },
-      truths,
-      [
-        grad if rows is None else _slices(grad, rows)
-        for grad, rows in zip(grads, seen, strict=True)
-      ],
-      state,
-    )
-    values = [
-      truth - rate * step
-      for truth, step in zip(truths, update.steps, strict=True)
-    ]
-    new_state = dict(update.state)
-    if attends:
-      new_params = [
-        value if constraint is None else constraint(value)
-        for value, constraint in zip(values, constraints, strict=True)
-      ]
-      new_state[_TRUE_PARAM] = layout.flatten(new_params)
-      values = [
-        truth - rate * (truth - attended)
-        for truth, attended in zip(truths, update.attended_params, strict=True)
-      ]
-    merged = self._merge(whole, new_state, indices, layout)
-    for variable, value in zip(variables, values, strict=True):
-      variable.assign(tf.cast(value, variable.dtype))
-    for variable, name in zip(held.state, sorted(merged), strict=True):
-      variable.assign(merged[name])
-
   def start(self, held: Held, is_first: tf.Tensor) -> None:
     """Keeps the parameters that variables hold before the first step.
 
@@ -224,108 +157,177 @@ class JointUpdate:
       held: all variables.
       is_first: whether there was no step yet, a boolean scalar.
     """
-    state = self._named(held.state)
-    if _TRUE_PARAM in state:
+    if self._attends:
       params = [tf.cast(param, self.dtype) for param in held.params]
-      held.state[sorted(state).index(_TRUE_PARAM)].assign(
-        tf.where(is_first, self.layout.flatten(params), state[_TRUE_PARAM])
+      kept = self._true_params(held)
+      kept.assign(tf.where(is_first, self.layout.flatten(params), kept))
+
+  def step(
+    self,
+    held: Held,
+    targets: Sequence[Target],
+    grads: Sequence[tf.Tensor],
+    seen: Sequence[tf.Tensor | None],
+    learning_rate: tf.Tensor | float,
+  ) -> None:
+    """One step of the variables that have gradients.
+
+    The others and their state stay as they are, as if they did not exist: a
+    mean over all tensors is one over those that have gradients.
+
+    Args:
+      held: all variables.
+      targets: those that have gradients; each occurs once.
+      grads: their gradients, dense.
+      seen: which rows they have, as `dense_gradients` returns it.
+      learning_rate: a scalar; the rule's steps are multiplied by it.
+    """
+    order = sorted(range(len(targets)), key=lambda i: targets[i].index)
+    targets, grads, seen = (
+      [values[i] for i in order] for values in (targets, grads, seen)
+    )
+    indices = [target.index for target in targets]
+    part = Part(self._kinds, self.layout, indices)
+    whole_state = self._named(held.state)
+    state = part.select(whole_state)
+    rate = tf.cast(learning_rate, self.dtype)
+
+    params = self._decayed(held, targets, rate)
+    if self._attends:
+      state[_TRUE_PARAM] = part.layout.flatten(params)
+    grads = [
+      grad if rows is None else _slices(grad, rows)
+      for grad, rows in zip(grads, seen, strict=True)
+    ]
+    update = sparse.update(self.rule, self._weights(held), params, grads, state)
+    new_params, values = self._moved(params, update, targets, rate)
+    new_state = dict(update.state)
+    if self._attends:
+      new_state[_TRUE_PARAM] = part.layout.flatten(new_params)
+    new_state = part.merge(whole_state, new_state)
+    for i, value in zip(indices, values, strict=True):
+      held.params[i].assign(tf.cast(value, held.params[i].dtype))
+    for variable, name in zip(held.state, self._kinds, strict=True):
+      variable.assign(new_state[name])
+
+  def update_averages(
+    self,
+    held: Held,
+    indices: Sequence[int],
+    momentum: tf.Tensor | float,
+    iterations: tf.Tensor,
+    overwrite_frequency: int | None,
+  ) -> None:
+    """Updates moving averages of the parameters.
+
+    Args:
+      held: all variables.
+      indices: which parameters' averages.
+      momentum: a scalar; the weight of the old averages.
+      iterations: how many steps there were before this one, an integer scalar.
+      overwrite_frequency: after so many steps the parameters become their
+        averages; None for never.
+    """
+    params = self._parameters(held)
+    for i in indices:
+      average = held.averages[i]
+      if average is not None:
+        share = tf.cast(momentum, average.dtype)
+        average.assign(share * average + (1 - share) * params[i])
+    if overwrite_frequency:
+      tf.cond(
+        (iterations + 1) % overwrite_frequency == 0,
+        lambda: self._set_to_averages(held, indices),
+        lambda: None,
       )
 
-  def parameters(self, held: Held) -> list[tf.Tensor]:
-    """The parameters proper: variables, unless these are attended points."""
+  def finalize(self, held: Held, indices: Sequence[int]) -> None:
+    """Gives variables the values that training ends with.
+
+    These are the moving averages if there are some, else the parameters.
+
+    Args:
+      held: all variables.
+      indices: which of `held.params`.
+    """
+    if held.averages:
+      self._set_to_averages(held, indices)
+    else:
+      params = self._parameters(held)
+      self._set_parameters(held, {i: params[i] for i in indices})
+
+  def _parameters(self, held):
+    """The parameters proper, in the types of their variables."""
     return [
       tf.cast(value, variable.dtype)
       for value, variable in zip(self._truths(held), held.params, strict=True)
     ]
 
-  def set_parameters(self, held: Held, values: Mapping[int, tf.Tensor]) -> None:
+  def _set_to_averages(self, held, indices):
+    averages = {i: held.averages[i] for i in indices}
+    self._set_parameters(
+      held, {i: a for i, a in averages.items() if a is not None}
+    )
+
+  def _set_parameters(self, held, values):
     """Sets parameters by index, and what the rule keeps of them."""
     for i, value in values.items():
       held.params[i].assign(tf.cast(value, held.params[i].dtype))
-    state = self._named(held.state)
-    if _TRUE_PARAM in state:
+    if self._attends:
       truths = self._truths(held)
       for i, value in values.items():
         truths[i] = tf.cast(value, self.dtype)
-      held.state[sorted(state).index(_TRUE_PARAM)].assign(
-        self.layout.flatten(truths)
-      )
+      self._true_params(held).assign(self.layout.flatten(truths))
 
   def _truths(self, held):
-    state = self._named(held.state)
-    if _TRUE_PARAM in state:
-      return self.layout.unflatten(state[_TRUE_PARAM])
+    """The parameters proper: variables, unless these are attended points."""
+    if self._attends:
+      return self.layout.unflatten(self._true_params(held))
     return list(held.params)
+
+  def _true_params(self, held):
+    """The variable with the parameters of a rule that attends elsewhere."""
+    return held.state[list(self._kinds).index(_TRUE_PARAM)]
+
+  def _decayed(self, held, targets, rate):
+    """The parameters that a step starts from, after weight decay."""
+    truths = self._truths(held)
+    params = [tf.cast(truths[target.index], self.dtype) for target in targets]
+    return [
+      param if target.decay is None else param - param * (target.decay * rate)
+      for param, target in zip(params, targets, strict=True)
+    ]
+
+  def _moved(self, params, update, targets, rate):
+    """The parameters after a step, and what the variables become."""
+    new_params = [
+      param - rate * step
+      for param, step in zip(params, update.steps, strict=True)
+    ]
+    if not self._attends:
+      return new_params, new_params
+    new_params = [
+      param if target.constraint is None else target.constraint(param)
+      for param, target in zip(new_params, targets, strict=True)
+    ]
+    attended = [
+      param - rate * (param - attended)
+      for param, attended in zip(params, update.attended_params, strict=True)
+    ]
+    return new_params, attended
+
+  def _weights(self, held):
+    names = self.rule.weight_specs()
+    return {
+      name: tf.cast(weight, self.dtype)
+      for name, weight in zip(names, held.weights, strict=True)
+    }
 
   def _named(self, leaves):
     return {
       name: tf.convert_to_tensor(leaf)
-      for name, leaf in zip(sorted(self._kinds), leaves, strict=True)
+      for name, leaf in zip(self._kinds, leaves, strict=True)
     }
-
-  def _select(self, state, indices, layout):
-    """The state of these tensors alone, whose layout is given."""
-    if layout is self.layout:
-      return dict(state)
-    return {
-      name: leaf
-      if self._kinds[name] == "problem"
-      else self._join(
-        name, [self._cut(name, leaf, self.layout)[i] for i in indices], layout
-      )
-      for name, leaf in state.items()
-    }
-
-  def _merge(self, whole, part, indices, layout):
-    """The whole state with that of these tensors replaced."""
-    if layout is self.layout:
-      return part
-    merged = dict(part)
-    for name, leaf in whole.items():
-      if self._kinds[name] != "problem":
-        blocks = self._cut(name, leaf, self.layout)
-        new = self._cut(name, part[name], layout)
-        for i, block in zip(indices, new, strict=True):
-          blocks[i] = block
-        merged[name] = self._join(name, blocks, self.layout)
-    return merged
-
-  def _cut(self, name, leaf, layout):
-    """The columns of a leaf, one block per tensor."""
-    if self._kinds[name] == "coordinates":
-      return layout.split(leaf)
-    return tf.split(leaf, len(layout.sizes), axis=-1)
-
-  def _join(self, name, blocks, layout):
-    """The inverse of `_cut`."""
-    if self._kinds[name] == "coordinates":
-      return layout.join(blocks)
-    return tf.concat(blocks, axis=-1)
-
-
-def _leaf_kinds(rule):
-  """What the columns of each leaf of a state stand for, by name.
-
-  Asks for the states of two models, whose numbers of coordinates, of tensors
-  and of problems no leaf can have both at once by chance.
-  """
-  models = [[2, 3], [4, 6, 7]]
-  counts = {
-    tuple(sum(sizes) for sizes in models): "coordinates",
-    tuple(len(sizes) for sizes in models): "tensors",
-  }
-  weights = rule.init_weights(0)
-  states = []
-  for sizes in models:
-    params = [tf.zeros([size]) for size in sizes]
-    draws = rule.draws(params, np.random.default_rng(0))
-    states.append(rule.init_state(weights, params, draws))
-  return {
-    name: counts.get(
-      tuple(state[name].shape.as_list()[-1] for state in states), "problem"
-    )
-    for name in states[0]
-  }
 
 
 def _slices(grad, seen):

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from learned_optimizer.optimizer import checkpoints
 from learned_optimizer.optimizer import settings as rule_settings
+from learned_optimizer.optimizer.checkpoints import CheckpointError
 from learned_optimizer.optimizer.rule import Rule
 
 
@@ -20,14 +21,14 @@ class LearnedRule:
     optimizer_name: the name of the optimizer, a key of
       `learned_optimizer.optimizer.settings.RULES`.
     settings: arguments of the rule's class, JSON values.
-    weights: float32 arrays by checkpoint name, in the order of the rule's
-      `weight_specs`.
+    weights: finite float32 arrays by checkpoint name, in the order of the
+      rule's `weight_specs`.
     training: what is known of the meta-training, JSON values; empty where
       nothing is.
 
   Raises:
     ValueError: the settings do not make a rule, or the weights are not those
-      of this rule.
+      of this rule, or not finite.
   """
 
   optimizer_name: str
@@ -36,32 +37,22 @@ class LearnedRule:
   training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
+    check_weights(self.rule, self.weights)
     weights = {}
-    for name, spec in self.rule.weight_specs().items():
-      if name not in self.weights:
-        raise ValueError(
-          f"weights has no {name}, which {self.optimizer_name} with these"
-          " settings needs."
-        )
+    for name in self.rule.weight_specs():
       weights[name] = np.asarray(self.weights[name], np.float32)
-      if weights[name].shape != tuple(spec.shape):
+      if not np.isfinite(weights[name]).all():
         raise ValueError(
-          f"weights[{name!r}] has shape {weights[name].shape}; with these"
-          f" settings {tuple(spec.shape)} is accepted."
+          f"weights[{name!r}] has values that are NaN or infinite; finite ones"
+          " are accepted."
         )
-    unknown = [name for name in self.weights if name not in weights]
-    if unknown:
-      raise ValueError(
-        f"weights has {', '.join(unknown)}, which {self.optimizer_name} with"
-        " these settings lacks."
-      )
     object.__setattr__(self, "weights", weights)
 
   @classmethod
-  def of_variables(
+  def of_file(
     cls,
     rule: Rule,
-    variables: Mapping[str, np.ndarray],
+    weights: Mapping[str, np.ndarray],
     path: str,
     training: Mapping[str, Any],
   ) -> "LearnedRule":
@@ -69,30 +60,57 @@ class LearnedRule:
 
     Args:
       rule: the rule.
-      variables: all that are weights in the file, by name.
+      weights: all that are in the file, by name.
       path: the file, for messages.
       training: see above.
 
     Raises:
-      CheckpointError: the weights are not those of the rule.
+      CheckpointError: the weights are not those of the rule, or not finite.
     """
-    shapes = {n: tuple(s.shape) for n, s in rule.weight_specs().items()}
-    weights = checkpoints.matching(variables, shapes, path)
-    unknown = sorted(variables.keys() - weights.keys())
-    if unknown:
-      raise checkpoints.CheckpointError(
-        f"The checkpoint {path} has the variable {unknown[0]} of shape"
-        f" {variables[unknown[0]].shape}, which there is not with these"
-        " settings."
-      )
-    return cls(
-      rule_settings.optimizer_name(rule),
-      rule_settings.settings_of(rule),
-      weights,
-      training,
-    )
+    name = rule_settings.optimizer_name(rule)
+    settings = rule_settings.settings_of(rule)
+    try:
+      return cls(name, settings, weights, training)
+    except ValueError as error:
+      raise CheckpointError(f"{path} cannot be used: {error}") from error
 
   @functools.cached_property
   def rule(self) -> Rule:
     """The update rule with these settings."""
     return rule_settings.make_rule(self.optimizer_name, self.settings)
+
+
+def check_weights(rule: Rule, weights: Mapping[str, Any]) -> None:
+  """Checks that weights have the names and shapes that a rule's have.
+
+  Args:
+    rule: the rule.
+    weights: arrays or tensors by checkpoint name.
+
+  Raises:
+    ValueError: they do not.
+  """
+  if not isinstance(weights, Mapping):
+    raise ValueError(
+      f"weights is {weights!r}; a mapping from checkpoint names is accepted."
+    )
+  optimizer = rule_settings.optimizer_name(rule)
+  specs = rule.weight_specs()
+  for name, spec in specs.items():
+    if name not in weights:
+      raise ValueError(
+        f"weights has no {name} of shape {tuple(spec.shape)}, which"
+        f" {optimizer} with these settings needs."
+      )
+    shape = tf.TensorShape(np.shape(weights[name]))
+    if not shape.is_compatible_with(spec.shape):
+      raise ValueError(
+        f"weights[{name!r}] has shape {shape}; with these settings"
+        f" {tuple(spec.shape)} is accepted."
+      )
+  for name in weights:
+    if name not in specs:
+      raise ValueError(
+        f"weights has {name} of shape {np.shape(weights[name])}, which"
+        f" {optimizer} with these settings lacks."
+      )

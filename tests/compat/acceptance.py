@@ -1,5 +1,6 @@
 """Cells of the acceptance matrix, and plain training to compare them with."""
 
+import contextlib
 import functools
 import itertools
 from typing import Any, NamedTuple
@@ -346,15 +347,24 @@ def _schedule():
   return schedules.PiecewiseConstantDecay([0, 2], [1.0, 0.5, 0.25])
 
 
-class _policy:
-  """A context with a dtype policy."""
+@contextlib.contextmanager
+def _policy(name):
+  """A context with a dtype policy.
 
-  def __init__(self, name):
-    self._name = name
-
-  def __enter__(self):
-    self._old = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(self._name)
-
-  def __exit__(self, *error):
-    keras.config.set_dtype_policy(self._old)
+  In half precision graphs are not simplified arithmetically: which sums and
+  products are reordered, and so rounded otherwise, depends on what else is in
+  the graph of the gradients.
+  """
+  old_policy = keras.config.dtype_policy()
+  options = tf.config.optimizer.get_experimental_options()
+  keras.config.set_dtype_policy(name)
+  tf.config.optimizer.set_experimental_options(
+    {"arithmetic_optimization": name == "float32"}
+  )
+  try:
+    yield
+  finally:
+    keras.config.set_dtype_policy(old_policy)
+    tf.config.optimizer.set_experimental_options(
+      {"arithmetic_optimization": True} | options
+    )

@@ -78,7 +78,7 @@ def test_an_exported_optimizer_is_exported_again(folder, tmp_path):
   assert sources.read(tmp_path / "again").rule.max_log_lr == 1.0
   assert sources.read(folder).rule.max_log_lr == 33.0
   assert sources.read(folder, max_log_lr=2.0).rule.max_log_lr == 2.0
-  with pytest.raises(ValueError, match="max_lr is not a setting of"):
+  with pytest.raises(ValueError, match="max_lr is not .* mean max_log_lr"):
     sources.read(folder, max_lr=2.0)
 
 
@@ -89,9 +89,20 @@ def test_only_new_or_empty_folders_are_written(original, folder, tmp_path):
   assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
   with pytest.raises(ValueError, match="config.json is there already"):
     exported.write(original, folder / "config.json")
+  with pytest.raises(ValueError, match="config.json/new cannot be made"):
+    exported.write(original, folder / "config.json" / "new")
+  assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
   (tmp_path / "empty").mkdir()
   exported.write(original, tmp_path / "empty")
   learned.assert_same(sources.read(tmp_path / "empty"), original)
+
+
+@pytest.mark.parametrize(
+  "folder, message", [(None, "folder is None"), ("", "folder is ''")]
+)
+def test_what_is_no_folder(folder, message):
+  with pytest.raises((TypeError, ValueError), match=message):
+    learned_optimizer.export("digits-mlp", folder)
 
 
 def test_a_failure_leaves_nothing(original, tmp_path):
@@ -130,10 +141,23 @@ def test_damaged_config(folder, text):
     ({"format_version": 2}, "format_version 2; this version .* reads 1"),
     ({"format_version": None}, "format_version None"),
     ({"optimizer": "SGD"}, "optimizer is 'SGD'; one of"),
-    ({"optimizer": ["GlobalLearningRate"]}, "names no optimizer"),
-    ({"settings": [1]}, "names no optimizer and settings"),
-    ({"settings": {}}, "do not make a HierarchicalRNN"),
-    ({"settings": {"level_sizes": [2, "3"]}}, "level_sizes is"),
+    ({"optimizer": ["SGD"]}, r"optimizer is \['SGD'\]; a string is accepted"),
+    ({"settings": [1]}, r"settings is \[1\]; an object is accepted"),
+    ({"settings": {}}, "it has no setting level_sizes"),
+    ({"settings": {"level_sizes": [2, "3"]}}, "level_sizes is .* list of num"),
+    ({"settings": {"level_sizes": "23"}}, "level_sizes is '23'; a list of"),
+    ({"settings": {"level_sizes": None}}, "level_sizes is None; a list of"),
+    (
+      {"settings": {"level_sizes": [2], "init_lr_range": {"a": 1}}},
+      "init_lr_range is {'a': 1}; a list of numbers is accepted",
+    ),
+    (
+      {
+        "optimizer": "CoordinatewiseRNN",
+        "settings": {"cell_sizes": [2], "cell_cls": ["GRUCell"]},
+      },
+      r"cell_cls is \['GRUCell'\]; a string is accepted",
+    ),
     ({"settings": {"level_sizes": [2], "os": 1}}, "os is not a setting"),
   ],
 )
@@ -143,12 +167,21 @@ def test_config_of_something_else(folder, changes, message):
   _assert_refused(folder, "config.json", message)
 
 
+@pytest.mark.parametrize("key", ["format_version", "optimizer", "settings"])
+def test_config_without_a_part(folder, key):
+  path = folder / "config.json"
+  config = json.loads(path.read_text())
+  del config[key]
+  path.write_text(json.dumps(config))
+  _assert_refused(folder, "config.json", f"has (no )?{key}")
+
+
 @pytest.mark.parametrize(
   "changes, message",
   [
-    ({"level_sizes": [2, 3, 5]}, r"has shape \(1, 4\) .* and \(1, 5\)"),
-    ({"use_attention": True}, "has no variable LOL/attention_weights"),
-    ({"learnable_decay": False}, "has the variable LOL/inp_decay_bias"),
+    ({"level_sizes": [2, 3, 5]}, r"has shape \(1, 4\); .* \(1, 5\) is"),
+    ({"use_attention": True}, "has no LOL/attention_weights of shape"),
+    ({"learnable_decay": False}, "has LOL/scl_decay_weights of shape"),
   ],
 )
 def test_weights_of_other_settings(folder, changes, message):
@@ -185,13 +218,21 @@ def test_missing_and_strange_arrays(folder, original):
   arrays = dict(original.weights)
   del arrays["LOL/update_weights"]
   np.savez(path, **arrays)
-  _assert_refused(folder, "weights.npz", "no variable LOL/update_weights")
+  _assert_refused(folder, "weights.npz", "weights has no LOL/update_weights")
   for value in (np.float64([[0.0], [1.0]]), np.array([["a"], ["b"]])):
     np.savez(path, **arrays, **{"LOL/update_weights": value})
     _assert_refused(folder, "weights.npz", "LOL/update_weights in .*; float32")
   with path.open("wb") as file:
     np.save(file, np.ones(3, np.float32))
   _assert_refused(folder, "weights.npz", "no archive of arrays")
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite(folder, original, value):
+  weights = dict(original.weights)
+  weights["LOL/update_weights"] = np.float32([[0.0], [value]])
+  np.savez(folder / "weights.npz", **weights)
+  _assert_refused(folder, "weights.npz", "LOL/update_weights.* NaN or infinite")
 
 
 @pytest.mark.parametrize("how", ["array", "member", "file"])
@@ -230,5 +271,7 @@ def test_learned_rules_check_their_weights(original):
   with pytest.raises(ValueError, match=r"has shape \(1, 1\); .* \(2, 1\)"):
     LearnedRule(name, settings, weights)
   weights |= {"LOL/update_weights": value, "other": value}
-  with pytest.raises(ValueError, match="weights has other, which"):
+  with pytest.raises(ValueError, match=r"weights has other of shape \(2, 1\)"):
     LearnedRule(name, settings, weights)
+  with pytest.raises(ValueError, match="weights is 3; a mapping"):
+    LearnedRule(name, settings, 3)

@@ -327,11 +327,71 @@ def test_bad_gradients(grads, message):
     ([], "params is empty"),
     ([np.ones(2, np.float32), np.ones(2, np.int32)], r"params\[1\] is int32"),
     ([np.array(["a"])], r"params\[0\] is string"),
+    ([np.ones(2, np.float32), None], r"params\[1\] is None; floating-point"),
   ],
 )
 def test_bad_parameters(optimizer, params, message):
   with pytest.raises(ValueError, match=message):
     optimizer.init(params)
+
+
+@pytest.mark.parametrize("seed", [-1, "a"])
+def test_bad_seeds(optimizer, seed):
+  with pytest.raises(ValueError, match="seed is .* an integer"):
+    optimizer.init(_params(), seed)
+
+
+def test_bad_weights():
+  optimizer = functional.Functional(RULES["hierarchical"])
+  params, weights = _params(), dict(optimizer.learned.weights)
+  state = optimizer.init(params, seed=0)
+  value = weights.pop("LOL/update_weights")
+  for wrong, message in (
+    (weights, r"weights has no LOL/update_weights of shape \(2, 1\)"),
+    (
+      weights | {"LOL/update_weights": tf.zeros([3, 1])},
+      r"LOL/update_weights'\] has shape \(3, 1\); .* \(2, 1\) is accepted",
+    ),
+    (
+      weights | {"LOL/update_weights": value, "other": value},
+      r"weights has other of shape \(2, 1\)",
+    ),
+    (3, "weights is 3; a mapping"),
+  ):
+    with pytest.raises(ValueError, match=message):
+      optimizer.init(params, weights=wrong)
+    with pytest.raises(ValueError, match=message):
+      optimizer.update(_grads(params), state, params, wrong)
+
+
+def test_state_of_other_parameters():
+  optimizer = functional.Functional(RULES["hierarchical"])
+  params = [tf.ones([2]), tf.ones([3])]
+  adam = functional.Functional(RULES["trainable-adam"])
+  for state in (
+    None,
+    adam.init(params),
+    optimizer.init(params[:1], seed=0),
+    # One coordinate, which would be broadcast.
+    optimizer.init([tf.ones([])], seed=0),
+    # As many coordinates in another number of tensors.
+    optimizer.init([tf.ones([5])], seed=0),
+    optimizer.init([tf.cast(p, tf.float64) for p in params], seed=0),
+  ):
+    with pytest.raises(ValueError, match="state does not belong to these par"):
+      optimizer.update(params, state, params)
+    with pytest.raises(ValueError, match="state does not belong to these par"):
+      optimizer.solution(state, params)
+
+
+def test_state_may_be_kept_in_variables():
+  optimizer = functional.Functional(RULES["attention"])
+  state = optimizer.init(_params(), seed=0)
+  module = tf.Module()
+  module.state = tf.nest.map_structure(tf.Variable, state)
+  grads = _grads(_params())
+  actual, _ = optimizer.update(grads, module.state, _params())
+  _assert_same(actual, optimizer.update(grads, state, _params())[0])
 
 
 def test_unknown_shapes():

@@ -9,7 +9,7 @@ import pytest
 
 import learned_optimizer
 from learned_optimizer import packaged_data
-from learned_optimizer.compat import sources
+from learned_optimizer.compat import exported, sources
 from learned_optimizer.compat.learned_rule import LearnedRule
 from learned_optimizer.optimizer import settings as rule_settings
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
@@ -102,14 +102,23 @@ def test_settings_that_variables_do_not_tell_apart(tmp_path, changes):
   [
     (
       {"level_sizes": [2, 3, 5]},
-      r"LOL/Level2_RNN/init_vector has shape \(1, 4\) in .* and \(1, 5\)",
+      r"12 cannot .*LOL/Level2_RNN/init_vector'\] has shape \(1, 4\); .*"
+      r" \(1, 5\) is accepted\. It can be read without level_sizes\.",
     ),
-    ({"use_attention": True}, "has no variable LOL/attention_weights"),
+    ({"use_attention": True}, r"has no LOL/attention_weights of .* \(2, 1\)"),
     (
-      {"use_gradient_shortcut": False},
-      r"has the variable LOL/PerTensor/GradsToDelta/Matrix of shape \(4, 1\)",
+      {"use_gradient_shortcut": False, "max_log_lr": 1},
+      r"has LOL/PerTensor/GradsToDelta/Matrix of shape \(4, 1\), which .*"
+      " without use_gradient_shortcut, max_log_lr",
     ),
-    ({"use_atention": True}, "use_atention is not a setting of Hierarchical"),
+    (
+      {"use_atention": True},
+      r"not accepted \(did you mean use_attention\?\); settings of"
+      r" HierarchicalRNN \(level_sizes, .*\) are",
+    ),
+    ({"learning_rate": 0.1}, "learning_rate is not accepted: only Keras"),
+    ({"seed": 1}, "seed is not accepted: it is for"),
+    ({"n_steps": 1}, "n_steps is not a setting of HierarchicalRNN"),
     ({"use_attention": 1}, "use_attention is 1; True or False is accepted"),
     ({"max_log_lr": "1"}, "max_log_lr is '1'; a number is accepted"),
     ({"num_gradient_scales": 4.5}, "scales is 4.5; an integer is accepted"),
@@ -132,6 +141,19 @@ def test_a_checkpoint_of_something_else(tmp_path):
   path = learned.write_checkpoint(tmp_path / "model.ckpt", {"w": np.ones(2)})
   with pytest.raises(ValueError, match="not of a learned optimizer: .*LOL/"):
     sources.read(path)
+
+
+def test_a_checkpoint_that_is_not_finite(tmp_path):
+  rule = learned.learned("GlobalLearningRate")
+  values = dict.fromkeys(rule.weights, np.float32(np.inf))
+  path = learned.write_checkpoint(tmp_path / "model.ckpt", values)
+  for given in ({}, {"initial_rate": 1.0}):
+    with pytest.raises(ValueError) as error:
+      sources.read(path, **given)
+    message = str(error.value)
+    assert f"{path} cannot be used" in message
+    assert "LOL/global_learning_rate'] has values that are NaN" in message
+    assert "without" not in message
 
 
 def test_a_damaged_checkpoint(tmp_path):
@@ -220,6 +242,45 @@ def test_the_best_weights_of_a_run(tmp_path, given):
   assert actual.training["checkpoint"] == "model.ckpt-8"
 
 
+@pytest.mark.parametrize(
+  "file",
+  [
+    "run/model.ckpt-12.index",
+    "run/model.ckpt-12.data-00000-of-00001",
+    "run/checkpoint",
+    "run/settings.json",
+    "exported/config.json",
+    "exported/weights.npz",
+  ],
+)
+def test_a_file_stands_for_what_it_is_part_of(tmp_path, file):
+  expected = _recorded_rule()
+  learned.write_run(tmp_path / "run", expected, RECORDED)
+  exported.write(expected, tmp_path / "exported")
+  (tmp_path / "run" / "model.ckpt-12.data-00000-of-00001").touch()
+  learned.assert_same(sources.read(tmp_path / file), expected)
+
+
+@pytest.mark.parametrize(
+  "source, error, message",
+  [
+    (None, TypeError, "is None; a string or a pathlib.Path is accepted"),
+    (3, TypeError, "optimizer is 3; a string"),
+    (b"digits-mlp", TypeError, "is b'digits-mlp'; a string"),
+    ("", ValueError, "optimizer is ''; the current folder is '.'"),
+    ("x" * 5000, ValueError, "There is no optimizer 'xxx"),
+    ("x\0", ValueError, "There is no optimizer"),
+  ],
+  ids=lambda value: repr(value)[:10],
+)
+def test_what_is_no_path(tmp_path, source, error, message):
+  with pytest.raises(error, match=message):
+    learned_optimizer.load(source)
+  with pytest.raises(error, match=message):
+    learned_optimizer.export(source, tmp_path / "new")
+  assert not list(tmp_path.iterdir())
+
+
 def test_several_runs_in_a_folder(tmp_path):
   for name in ("one", "two"):
     learned.write_run(tmp_path / name, _recorded_rule(), RECORDED)
@@ -228,7 +289,9 @@ def test_several_runs_in_a_folder(tmp_path):
 
 
 def test_folders_without_checkpoint(tmp_path):
-  with pytest.raises(ValueError, match="There is no checkpoint in"):
+  (tmp_path / "weights.npz").touch()
+  message = "There is no checkpoint in .* and no config.json, .* is accepted"
+  with pytest.raises(ValueError, match=message):
     sources.read(tmp_path)
   (tmp_path / "settings.json").write_text("{}")
   with pytest.raises(ValueError, match="There is no checkpoint in"):
@@ -316,8 +379,26 @@ def test_load_makes_a_keras_optimizer(tmp_path):
   assert optimizer.clipnorm == 1.0
   for name, value in expected.weights.items():
     np.testing.assert_array_equal(optimizer.learned_weights[name], value)
-  with pytest.raises(ValueError, match="use_atention is not a setting"):
-    learned_optimizer.load(tmp_path, use_atention=True)
+
+
+@pytest.mark.parametrize(
+  "keyword, message",
+  [
+    (
+      "learningrate",
+      r"not accepted \(did you mean learning_rate\?\); arguments of Keras .*"
+      r"\(learning_rate, .*clipnorm.*\) and settings of GlobalLearningRate"
+      r" \(initial_rate\) are",
+    ),
+    ("intial_rate", r"not accepted \(did you mean initial_rate\?\)"),
+    ("foo", "foo is not accepted; arguments of Keras optimizers"),
+    ("weights", "weights is not accepted: those of the source are taken"),
+  ],
+)
+def test_unknown_keywords(tmp_path, keyword, message):
+  exported.write(learned.learned("GlobalLearningRate"), tmp_path / "new")
+  with pytest.raises(ValueError, match=message):
+    learned_optimizer.load(tmp_path / "new", **{keyword: {}})
 
 
 def test_learning_rate_is_that_of_keras(tmp_path):

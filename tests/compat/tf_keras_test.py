@@ -390,8 +390,11 @@ def test_load_means_the_same_in_both():
   for name in ["weights", "seed", "learning_rate"]:
     assert ours[name] == theirs[name]
   assert optimizer.rule == twin.rule
-  with pytest.raises(ValueError, match="no-such-optimizer"):
-    learned.load("no-such-optimizer")
+  for load in (learned.load, learned_optimizer.load):
+    with pytest.raises(ValueError, match="no-such-optimizer"):
+      load("no-such-optimizer")
+    with pytest.raises(ValueError, match=r"\(did you mean use_attention\?\)"):
+      load("digits-mlp", use_atention=True)
 
 
 def test_without_tf_keras_it_says_how_to_install_it(monkeypatch):
@@ -414,20 +417,6 @@ def test_the_wrong_one_is_named():
     ValueError, match=r"are in\s+learned_optimizer.compat.ker"
   ):
     ours.build([keras.Variable(1.0)])
-
-
-def test_errors_of_arguments():
-  keras_schedule = keras.optimizers.schedules.ExponentialDecay(1.0, 2, 0.5)
-  for arguments, message in [
-    ({"foo": 1}, "foo is not a setting of HierarchicalRNN"),
-    ({"weights": {}}, "weights has no LOL/"),
-    ({"weights": "x"}, "weights is a text that is not base64"),
-    ({"seed": -1}, "seed is -1"),
-    ({"learning_rate": True}, "learning_rate is True"),
-    ({"learning_rate": keras_schedule}, "a schedule of tf_keras is accepted"),
-  ]:
-    with pytest.raises(ValueError, match=message):
-      learned.HierarchicalRNN([3, 4, 5], **arguments)
 
 
 def test_errors_of_variables_and_gradients():

@@ -5,7 +5,6 @@ import keras
 _METHODS = (
   "_all_reduce_sum_gradients",
   "_backend_apply_gradients",
-  "_check_variables_are_known",
   "_clip_gradients",
   "_get_variable_index",
   "_use_weight_decay",

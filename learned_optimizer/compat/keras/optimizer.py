@@ -7,13 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from learned_optimizer.compat import arguments, weights_text
-from learned_optimizer.compat.joint_update import Held, JointUpdate
+from learned_optimizer.compat import arguments, rule_variables
+from learned_optimizer.compat.joint_update import Held, JointUpdate, Target
 from learned_optimizer.compat.keras import hooks
-from learned_optimizer.compat.keras.replica_step import (
-  ReplicaStep,
-  set_to_averages,
-)
+from learned_optimizer.compat.keras.replica_step import ReplicaStep
 from learned_optimizer.optimizer.rule import Rule
 
 hooks.check()
@@ -31,6 +28,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
   The state of the rule is a few flat variables over all tensors. It and the
   learned weights are variables of the optimizer, so that whatever saves the
   optimizer saves them, and training goes on exactly where it stopped.
+
+  As for every optimizer of Keras, model and optimizer are made in the scope of
+  the same strategy, or both outside of any.
 
   Tensors without a gradient stay as they are, state included, as if the model
   did not have them.
@@ -93,26 +93,31 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     Raises:
       ValueError: an argument is not accepted.
     """
-    super().__init__(
-      learning_rate=arguments.plain_number(learning_rate),
-      weight_decay=weight_decay,
-      clipnorm=clipnorm,
-      clipvalue=clipvalue,
-      global_clipnorm=global_clipnorm,
-      use_ema=use_ema,
-      ema_momentum=ema_momentum,
-      ema_overwrite_frequency=ema_overwrite_frequency,
-      loss_scale_factor=loss_scale_factor,
-      gradient_accumulation_steps=gradient_accumulation_steps,
-      name=name,
+    of_keras = {
+      "weight_decay": weight_decay,
+      "clipnorm": clipnorm,
+      "clipvalue": clipvalue,
+      "global_clipnorm": global_clipnorm,
+      "use_ema": use_ema,
+      "ema_momentum": ema_momentum,
+      "ema_overwrite_frequency": ema_overwrite_frequency,
+      "loss_scale_factor": loss_scale_factor,
+      "gradient_accumulation_steps": gradient_accumulation_steps,
+      "name": name,
+    }
+    learning_rate = arguments.checked_learning_rate(
+      learning_rate,
+      "Keras 3",
+      keras.optimizers.schedules.LearningRateSchedule,
+      takes_functions=True,
     )
-    self._seed = arguments.seed_or_drawn(seed)
-    self._learned = arguments.learned_rule(
-      self._rule_name, settings, weights, self._seed
+    learned, seed = arguments.learned_rule(
+      self._rule_name, settings, of_keras, weights, seed
     )
+    super().__init__(learning_rate=learning_rate, **of_keras)
+    self._learned = learned
+    self._rule_variables = rule_variables.RuleVariables(learned, seed)
     self._joint = None
-    self._weight_variables = []
-    self._state_variables = []
     self._loaded = None
 
   @property
@@ -123,14 +128,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
   @property
   def learned_weights(self) -> dict[str, np.ndarray]:
     """The learned weights by checkpoint name, float32."""
-    if not self._weight_variables:
-      return dict(self._learned.weights)
-    return {
-      name: variable.numpy()
-      for name, variable in zip(
-        self._learned.weights, self._weight_variables, strict=True
-      )
-    }
+    return self._rule_variables.weight_values()
 
   def build(self, variables: Sequence[Any]) -> None:
     """Makes the optimizer's variables.
@@ -139,8 +137,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       variables: the model's trainable variables.
 
     Raises:
-      ValueError: one of them is no variable or not floating point, or state
-        that was loaded before does not fit them.
+      ValueError: one of them is no variable, not floating point or of another
+        distribution strategy than the optimizer, or state that was loaded
+        before does not fit them.
     """
     if self.built:
       return
@@ -152,32 +151,23 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
           " accepted. The optimizers for tf_keras are in"
           " learned_optimizer.compat.tf_keras."
         )
+    plain = _plain(variables)
+    rule_variables.check_strategy(plain, self._iterations.value, self.name)
     # Also where a compiled first step is traced, variables are made at once.
     with tf.init_scope():
-      super().build(variables)
       # A model without trainable variables needs no state.
-      if variables:
-        self._make_variables(variables)
+      self._joint = JointUpdate(self.rule, variables) if variables else None
+      super().build(variables)
+      if self._joint is not None:
+        # Those of a model that its first step builds get their values after it.
+        params = [
+          tf.convert_to_tensor(v) if v.is_initialized() else tf.zeros(v.shape)
+          for v in plain
+        ]
+        self._rule_variables.make(self._joint, params, self._add)
       if self._loaded is not None:
         loaded, self._loaded = self._loaded, None
         self.load_own_variables(loaded)
-
-  def _make_variables(self, variables):
-    weights = self._learned.weights
-    self._joint = JointUpdate(self.rule, variables)
-    # Those of a model that its first step builds get their values after it.
-    params = [
-      tf.convert_to_tensor(v) if v.is_initialized() else tf.zeros(v.shape)
-      for v in _plain(variables)
-    ]
-    state = self._joint.fresh_state(weights, params, self._seed)
-    self._weight_variables = [
-      self._add(value, name.replace("/", "_"))
-      for name, value in weights.items()
-    ]
-    self._state_variables = [
-      self._add(value, name) for name, value in state.items()
-    ]
 
   def _add(self, value, name):
     return self.add_variable(
@@ -217,21 +207,21 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     )
 
   def _replica_step(self, variables):
-    indices = [self._get_variable_index(variable) for variable in variables]
-    variables = [self._trainable_variables[i] for i in indices]
     return ReplicaStep(
       joint=self._joint,
-      indices=indices,
-      decays=[
-        self.weight_decay if self._use_weight_decay(variable) else None
-        for variable in _plain(variables)
-      ],
-      constraints=[variable.constraint for variable in variables],
+      targets=[self._target(variable) for variable in variables],
       clip=self._clip_gradients,
       num_batches=self.gradient_accumulation_steps,
       ema_momentum=self.ema_momentum if self.use_ema else None,
       ema_overwrite_frequency=self.ema_overwrite_frequency,
     )
+
+  def _target(self, variable):
+    index = self._get_variable_index(variable)
+    variable = self._trainable_variables[index]
+    (plain,) = _plain([variable])
+    decay = self.weight_decay if self._use_weight_decay(plain) else None
+    return Target(index, decay, variable.constraint)
 
   def update_step(
     self, gradient: Any, variable: Any, learning_rate: Any
@@ -247,12 +237,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       learning_rate: what the rule's step is multiplied by.
     """
     held = self._held()
-    index = self._get_variable_index(variable)
-    grads, seen = self._joint.dense_gradients([gradient], [held.params[index]])
-    constraint = self._trainable_variables[index].constraint
-    self._joint.step(
-      held, [index], grads, seen, learning_rate, [None], [constraint]
+    target = self._target(variable)._replace(decay=None)
+    grads, seen = self._joint.dense_gradients(
+      [gradient], [held.params[target.index]]
     )
+    self._joint.step(held, [target], grads, seen, learning_rate)
 
   def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
     """Gives the model's variables the values that training ends with.
@@ -268,11 +257,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     def finalize(_, held, iterations):
       self._joint.start(held, tf.equal(iterations, 0))
-      if self.use_ema:
-        set_to_averages(self._joint, held, indices)
-      else:
-        params = self._joint.parameters(held)
-        self._joint.set_parameters(held, {i: params[i] for i in indices})
+      self._joint.finalize(held, indices)
 
     held = self._held()
     self._distribution_strategy.extended.update(
@@ -289,8 +274,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         _plain(variables)
         for variables in (
           self._trainable_variables,
-          self._weight_variables,
-          self._state_variables,
+          self._rule_variables.weights,
+          self._rule_variables.state,
           averages,
           accumulators,
         )
@@ -314,16 +299,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     if not self.built:
       self._loaded = {key: np.asarray(store[key]) for key in keys}
       return
-    shapes = [tuple(variable.shape) for variable in self.variables]
-    saved = {key: np.shape(store[key]) for key in keys}
-    if saved != {str(i): shape for i, shape in enumerate(shapes)}:
-      raise ValueError(
-        f"The saved optimizer has {len(saved)} variables that are not those of"
-        f" {self.name}, which has {len(shapes)}: it was another optimizer, or"
-        " one of a model with other trainable variables, or with other"
-        " settings of learning_rate, use_ema or gradient_accumulation_steps."
-        " To load a model's weights alone, load them before compile."
-      )
+    rule_variables.check_saved(
+      {key: np.shape(store[key]) for key in keys},
+      [variable.shape for variable in self.variables],
+      self.name,
+      "other settings of learning_rate, use_ema or gradient_accumulation_steps",
+    )
     super().load_own_variables(store)
 
   def get_config(self) -> dict[str, Any]:
@@ -331,12 +312,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     The learned weights are part of it, so that a clone is as well trained.
     """
-    return {
-      **super().get_config(),
-      **arguments.settings_of(self._learned),
-      "seed": self._seed,
-      "weights": weights_text.encode(self.learned_weights, self.rule),
-    }
+    return {**super().get_config(), **self._rule_variables.config()}
 
   def __repr__(self):
     name = type(self).__name__

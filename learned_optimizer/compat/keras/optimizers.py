@@ -119,15 +119,10 @@ class TrainableAdam(LearnedOptimizer):
     super().__init__(initial_rate=initial_rate, **arguments)
 
 
+# By the names of their rules.
 _OPTIMIZERS = {
-  optimizer.__name__: optimizer
-  for optimizer in (
-    HierarchicalRNN,
-    CoordinatewiseRNN,
-    GlobalLearningRate,
-    LearningRateSchedule,
-    TrainableAdam,
-  )
+  optimizer._rule_name: optimizer
+  for optimizer in LearnedOptimizer.__subclasses__()
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from learned_optimizer.compat.joint_update import Held, JointUpdate
+from learned_optimizer.compat.joint_update import Held, JointUpdate, Target
 from learned_optimizer.optimizer import sparse
 
 
@@ -18,9 +18,7 @@ class ReplicaStep:
 
   Attributes:
     joint: the step of the rule.
-    indices: which of `Held.params` have gradients.
-    decays: the weight decay of each of these, or None.
-    constraints: the constraint of each of these, or None.
+    targets: the variables that have gradients.
     clip: clips a list of gradients.
     num_batches: the rule is applied to the mean of so many gradients; None for
       each at once.
@@ -30,9 +28,7 @@ class ReplicaStep:
   """
 
   joint: JointUpdate
-  indices: Sequence[int]
-  decays: Sequence[float | None]
-  constraints: Sequence[Callable[[tf.Tensor], tf.Tensor] | None]
+  targets: Sequence[Target]
   clip: Callable[[list[tf.Tensor]], list[tf.Tensor]]
   num_batches: int | None
   ema_momentum: float | None
@@ -49,12 +45,12 @@ class ReplicaStep:
 
     Args:
       held: the replica's copies of all variables.
-      grads: the gradients, summed over replicas, in the order of `indices`.
+      grads: the gradients, summed over replicas, in the order of `targets`.
       learning_rate: a scalar; the rule's steps are multiplied by it.
       iterations: how many gradients there were before, an integer scalar.
     """
     self.joint.start(held, tf.equal(iterations, 0))
-    params = [held.params[i] for i in self.indices]
+    params = [held.params[target.index] for target in self.targets]
     grads, seen = self.joint.dense_gradients(grads, params)
     if self.num_batches:
       self._accumulate(held, grads, seen, learning_rate, iterations)
@@ -65,7 +61,7 @@ class ReplicaStep:
       self._average(held, iterations)
 
   def _accumulate(self, held, grads, seen, learning_rate, iterations):
-    sums = [held.accumulators[i] for i in self.indices]
+    sums = [held.accumulators[target.index] for target in self.targets]
     grads = [g + tf.cast(s, g.dtype) for g, s in zip(grads, sums, strict=True)]
     seen = self.joint.seen_in_sums(seen, grads)
 
@@ -83,40 +79,15 @@ class ReplicaStep:
     tf.cond((iterations + 1) % self.num_batches == 0, apply, wait)
 
   def _apply(self, held, grads, seen, learning_rate):
-    self.joint.step(
-      held,
-      self.indices,
-      self.clip(grads),
-      seen,
-      learning_rate,
-      self.decays,
-      self.constraints,
-    )
+    self.joint.step(held, self.targets, self.clip(grads), seen, learning_rate)
 
   def _average(self, held, iterations):
-    """Updates moving averages, from the first step's parameters on."""
-    params = self.joint.parameters(held)
-    for param, average in zip(params, held.averages, strict=True):
-      if average is not None:
-        momentum = tf.where(
-          iterations == 0,
-          tf.zeros([], param.dtype),
-          tf.cast(self.ema_momentum, param.dtype),
-        )
-        average.assign(momentum * average + (1 - momentum) * param)
-    if self.ema_overwrite_frequency:
-      tf.cond(
-        (iterations + 1) % self.ema_overwrite_frequency == 0,
-        lambda: set_to_averages(self.joint, held, range(len(params))),
-        lambda: None,
-      )
-
-
-def set_to_averages(
-  joint: JointUpdate, held: Held, indices: Sequence[int]
-) -> None:
-  """Sets these parameters to their moving averages, where they have some."""
-  averages = {
-    i: held.averages[i] for i in indices if held.averages[i] is not None
-  }
-  joint.set_parameters(held, averages)
+    # Averages start with the parameters after the first step.
+    momentum = tf.where(iterations == 0, 0.0, self.ema_momentum)
+    self.joint.update_averages(
+      held,
+      range(len(held.params)),
+      momentum,
+      iterations,
+      self.ema_overwrite_frequency,
+    )

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from learned_optimizer.compat import arguments, weights_text
-from learned_optimizer.compat.joint_update import Held, JointUpdate
+from learned_optimizer.compat import arguments, rule_variables
+from learned_optimizer.compat.joint_update import Held, JointUpdate, Target
 from learned_optimizer.optimizer.rule import Rule
 
 # What is used of tf_keras beyond its public interface.
@@ -37,6 +37,9 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
   Keras: all tensors that have a gradient are updated jointly, with gradients
   that are summed over replicas and then clipped; what is said there of tensors
   without a gradient, of state and weights, and of rules that attend holds here.
+
+  An optimizer that is made in the scope of a distribution strategy is for a
+  model of that scope; one that is made outside of any goes with every model.
   """
 
   # The name of the rule in `learned_optimizer.optimizer.settings`.
@@ -83,35 +86,33 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
     Raises:
       ValueError: an argument is not accepted.
     """
+    of_keras = {
+      "weight_decay": weight_decay,
+      "clipnorm": clipnorm,
+      "clipvalue": clipvalue,
+      "global_clipnorm": global_clipnorm,
+      "use_ema": use_ema,
+      "ema_momentum": ema_momentum,
+      "ema_overwrite_frequency": ema_overwrite_frequency,
+      "name": name or type(self).__name__,
+    }
+    learning_rate = arguments.checked_learning_rate(
+      learning_rate,
+      "tf_keras",
+      tf_keras.optimizers.schedules.LearningRateSchedule,
+      takes_functions=False,
+    )
+    learned, seed = arguments.learned_rule(
+      self._rule_name, settings, of_keras, weights, seed
+    )
     # The step is compiled with all else by `model.compile(jit_compile=True)`.
-    super().__init__(
-      name=name or type(self).__name__,
-      weight_decay=weight_decay,
-      clipnorm=clipnorm,
-      clipvalue=clipvalue,
-      global_clipnorm=global_clipnorm,
-      use_ema=use_ema,
-      ema_momentum=ema_momentum,
-      ema_overwrite_frequency=ema_overwrite_frequency,
-      jit_compile=False,
-    )
-    learning_rate = arguments.plain_number(learning_rate)
-    schedule = tf_keras.optimizers.schedules.LearningRateSchedule
-    if not isinstance(learning_rate, float | schedule):
-      raise ValueError(
-        f"learning_rate is {learning_rate!r}; a number or a schedule of"
-        " tf_keras is accepted."
-      )
-    self._seed = arguments.seed_or_drawn(seed)
-    self._learned = arguments.learned_rule(
-      self._rule_name, settings, weights, self._seed
-    )
+    super().__init__(jit_compile=False, **of_keras)
     self._learning_rate = self._build_learning_rate(learning_rate)
+    self._learned = learned
+    self._rule_variables = rule_variables.RuleVariables(learned, seed)
     self._joint = None
-    # Tracked as the optimizer's variables already.
+    # Not tracked: these variables are the model's.
     self._param_variables = self._no_dependency([])
-    self._weight_variables = self._no_dependency([])
-    self._state_variables = self._no_dependency([])
     self._loaded = None
 
   @property
@@ -122,14 +123,7 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
   @property
   def learned_weights(self) -> dict[str, np.ndarray]:
     """The learned weights by checkpoint name, float32."""
-    if not self._weight_variables:
-      return dict(self._learned.weights)
-    return {
-      name: variable.numpy()
-      for name, variable in zip(
-        self._learned.weights, self._weight_variables, strict=True
-      )
-    }
+    return self._rule_variables.weight_values()
 
   def build(self, var_list: Sequence[tf.Variable]) -> None:
     """Makes the optimizer's variables.
@@ -138,8 +132,9 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
       var_list: the model's trainable variables.
 
     Raises:
-      ValueError: one of them is no variable or not floating point, or state
-        that was loaded before does not fit them.
+      ValueError: one of them is no variable, not floating point or of another
+        distribution strategy than the optimizer, or state that was loaded
+        before does not fit them.
     """
     if getattr(self, "_built", False):
       return
@@ -151,33 +146,24 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
           " accepted. The optimizers for Keras 3 are in"
           " learned_optimizer.compat.keras."
         )
+    # Variables that no strategy distributes go with every model.
+    if hasattr(self.iterations, "distribute_strategy"):
+      rule_variables.check_strategy(variables, self.iterations, self.name)
     # That of the model, if the optimizer was made before.
     self._distribution_strategy = tf.distribute.get_strategy()
     # Also where a step is being traced, variables are made at once.
     with tf.init_scope():
       # A model without trainable variables needs no state.
-      joint = JointUpdate(self.rule, variables) if variables else None
+      self._joint = JointUpdate(self.rule, variables) if variables else None
       super().build(variables)
-      if joint is not None:
-        self._make_variables(joint, variables)
+      if self._joint is not None:
+        params = [tf.convert_to_tensor(variable) for variable in variables]
+        self._rule_variables.make(self._joint, params, self._add)
+      self._param_variables.extend(variables)
       self._built = True
       if self._loaded is not None:
         loaded, self._loaded = self._loaded, None
         self.load_own_variables(loaded)
-
-  def _make_variables(self, joint, variables):
-    weights = self._learned.weights
-    params = [tf.convert_to_tensor(variable) for variable in variables]
-    state = joint.fresh_state(weights, params, self._seed)
-    self._joint = joint
-    self._param_variables.extend(variables)
-    self._weight_variables.extend(
-      self._add(value, name.replace("/", "_"))
-      for name, value in weights.items()
-    )
-    self._state_variables.extend(
-      self._add(value, name) for name, value in state.items()
-    )
 
   def _add(self, value, name):
     return self.add_variable(
@@ -201,18 +187,22 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
     self, distribution, grads_and_vars, **kwargs
   ):
     grads, variables = zip(*grads_and_vars, strict=True)
-    indices = [self._index(variable) for variable in variables]
-    decays = self._decays(indices)
-    constraints = self._constraints(indices)
+    targets = [self._target(variable) for variable in variables]
+    indices = [target.index for target in targets]
 
     def update(_, grads, held, learning_rate, iterations):
       params = [held.params[i] for i in indices]
       grads, seen = self._joint.dense_gradients(grads, params)
-      self._joint.step(
-        held, indices, grads, seen, learning_rate, decays, constraints
-      )
+      self._joint.step(held, targets, grads, seen, learning_rate)
       if self.use_ema:
-        self._average(held, indices, iterations)
+        # Averages start with the initial parameters, as those of tf_keras do.
+        self._joint.update_averages(
+          held,
+          indices,
+          self.ema_momentum,
+          iterations,
+          self.ema_overwrite_frequency,
+        )
 
     held = self._held()
     distribution.extended.update(
@@ -222,23 +212,6 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
       group=False,
     )
     return self.iterations.assign_add(1)
-
-  def _average(self, held, indices, iterations):
-    """Updates moving averages, which start with the first parameters."""
-    params = self._joint.parameters(held)
-    for i in indices:
-      average = held.averages[i]
-      momentum = tf.cast(self.ema_momentum, average.dtype)
-      average.assign(momentum * average + (1 - momentum) * params[i])
-    if self.ema_overwrite_frequency:
-      tf.cond(
-        (iterations + 1) % self.ema_overwrite_frequency == 0,
-        lambda: self._overwrite(held, indices),
-        lambda: None,
-      )
-
-  def _overwrite(self, held, indices):
-    self._joint.set_parameters(held, {i: held.averages[i] for i in indices})
 
   def update_step(self, gradient: Any, variable: tf.Variable) -> None:
     """One step of one variable alone, for code that calls this itself.
@@ -251,17 +224,11 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
       variable: one of those of `build`.
     """
     held = self._held()
-    index = self._index(variable)
-    grads, seen = self._joint.dense_gradients([gradient], [held.params[index]])
-    self._joint.step(
-      held,
-      [index],
-      grads,
-      seen,
-      self.learning_rate,
-      [None],
-      self._constraints([index]),
+    target = self._target(variable)._replace(decay=None)
+    grads, seen = self._joint.dense_gradients(
+      [gradient], [held.params[target.index]]
     )
+    self._joint.step(held, [target], grads, seen, self.learning_rate)
 
   def finalize_variable_values(self, var_list: Sequence[tf.Variable]) -> None:
     """Gives the model's variables the values that training ends with.
@@ -274,17 +241,12 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
     if self._joint is None:
       return
     indices = [self._index(variable) for variable in var_list]
-
-    def finalize(_, held):
-      if self.use_ema:
-        self._overwrite(held, indices)
-      else:
-        params = self._joint.parameters(held)
-        self._joint.set_parameters(held, {i: params[i] for i in indices})
-
     held = self._held()
     self._distribution_strategy.extended.update(
-      held.params[0], finalize, args=(held,), group=False
+      held.params[0],
+      lambda _, held: self._joint.finalize(held, indices),
+      args=(held,),
+      group=False,
     )
 
   def _index(self, variable):
@@ -297,22 +259,18 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
       )
     return self._index_dict[key]
 
-  def _decays(self, indices):
-    variables = [self._param_variables[i] for i in indices]
-    return [
-      self.weight_decay if self._use_weight_decay(variable) else None
-      for variable in variables
-    ]
-
-  def _constraints(self, indices):
-    return [self._param_variables[i].constraint for i in indices]
+  def _target(self, variable):
+    index = self._index(variable)
+    variable = self._param_variables[index]
+    decay = self.weight_decay if self._use_weight_decay(variable) else None
+    return Target(index, decay, variable.constraint)
 
   def _held(self):
     averages = self._model_variables_moving_average if self.use_ema else []
     return Held(
       list(self._param_variables),
-      list(self._weight_variables),
-      list(self._state_variables),
+      self._rule_variables.weights,
+      self._rule_variables.state,
       list(averages),
     )
 
@@ -328,7 +286,8 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
       ValueError: the values are not those of such an optimizer of such a model,
         or it has not been built yet.
     """
-    self._check_shapes([tuple(np.shape(weight)) for weight in weights])
+    if getattr(self, "_built", False):
+      self._check_saved({str(i): value for i, value in enumerate(weights)})
     super().set_weights(weights)
 
   def load_own_variables(self, store: Mapping[str, Any]) -> None:
@@ -342,24 +301,20 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
     Raises:
       ValueError: the values are not those of such an optimizer of such a model.
     """
+    values = {key: np.asarray(value) for key, value in store.items()}
     if not getattr(self, "_built", False):
-      loaded = {key: np.asarray(value) for key, value in store.items()}
-      self._loaded = self._no_dependency(loaded)
+      self._loaded = self._no_dependency(values)
       return
-    keys = sorted(store.keys(), key=int)
-    self._check_shapes([tuple(np.shape(store[key])) for key in keys])
-    super().load_own_variables(store)
+    self._check_saved(values)
+    super().load_own_variables(values)
 
-  def _check_shapes(self, saved):
-    shapes = [tuple(variable.shape) for variable in self.variables]
-    if getattr(self, "_built", False) and saved != shapes:
-      raise ValueError(
-        f"The saved optimizer has {len(saved)} variables that are not those of"
-        f" {self.name}, which has {len(shapes)}: it was another optimizer, or"
-        " one of a model with other trainable variables, or with another"
-        " setting of use_ema. To load a model's weights alone, load them before"
-        " compile."
-      )
+  def _check_saved(self, values):
+    rule_variables.check_saved(
+      {key: np.shape(value) for key, value in values.items()},
+      [variable.shape for variable in self.variables],
+      self.name,
+      "another setting of use_ema",
+    )
 
   def _trackable_children(self, save_type="checkpoint", **kwargs):
     if save_type == "savedmodel":
@@ -379,12 +334,12 @@ class LearnedOptimizer(tf_keras.optimizers.Optimizer):
     # The rule's step is not compiled on its own.
     del config["jit_compile"]
     learning_rate = self._serialize_hyperparameter(self._learning_rate)
+    if isinstance(learning_rate, np.floating):
+      learning_rate = float(learning_rate)
     return {
       **config,
-      **arguments.settings_of(self._learned),
-      "learning_rate": arguments.plain_number(learning_rate),
-      "seed": self._seed,
-      "weights": weights_text.encode(self.learned_weights, self.rule),
+      **self._rule_variables.config(),
+      "learning_rate": learning_rate,
     }
 
   @classmethod

@@ -10,7 +10,6 @@ from learned_optimizer.compat import arguments as optimizer_arguments
 from learned_optimizer.compat import sources
 from learned_optimizer.compat.learned_rule import LearnedRule
 from learned_optimizer.compat.tf_keras.optimizer import LearnedOptimizer
-from learned_optimizer.optimizer import settings as rule_settings
 
 # Not the name under which Keras 3 knows its own, which it could not tell apart.
 _register = tf_keras.saving.register_keras_serializable(
@@ -126,15 +125,10 @@ class TrainableAdam(LearnedOptimizer):
     super().__init__(initial_rate=initial_rate, **arguments)
 
 
+# By the names of their rules.
 _OPTIMIZERS = {
-  optimizer.__name__: optimizer
-  for optimizer in (
-    HierarchicalRNN,
-    CoordinatewiseRNN,
-    GlobalLearningRate,
-    LearningRateSchedule,
-    TrainableAdam,
-  )
+  optimizer._rule_name: optimizer
+  for optimizer in LearnedOptimizer.__subclasses__()
 }
 
 
@@ -165,10 +159,11 @@ def load(
       rule, as for `learned_optimizer.load`.
 
   Raises:
+    TypeError: `path_or_name` is neither a string nor a path.
     ValueError: there is no such optimizer, it is damaged, or an argument is not
       accepted.
   """
-  of_rule, of_keras = rule_settings.split(settings)
-  return from_learned(
-    sources.read(path_or_name, **of_rule), seed=seed, **of_keras
+  learned, arguments = sources.read_for(
+    LearnedOptimizer, path_or_name, settings
   )
+  return from_learned(learned, seed=seed, **arguments)
