@@ -5,7 +5,7 @@ import difflib
 import math
 import numbers
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,23 +100,67 @@ def learned_rule(
   Raises:
     ValueError: there is no such argument, or a value is not accepted.
   """
-  _check_names(optimizer_name, of_rule, of_keras)
+  check_names(
+    of_rule,
+    optimizer_name,
+    _names(optimizer_name).values(),
+    ["learning_rate", "weights", "seed", *of_keras],
+  )
   _check_of_keras(of_keras)
   if seed is None:
     seed = random.randrange(2**31)
-  if not isinstance(seed, numbers.Integral) or seed < 0:
-    raise ValueError(
-      f"seed is {seed!r}; an integer that is not negative is accepted."
-    )
-  renamed = _RENAMED.get(optimizer_name, {})
-  settings = {renamed.get(k, k): value for k, value in of_rule.items()}
-  rule = rule_settings.make_rule(optimizer_name, settings)
+  check_seed(seed)
+  rule = _make_rule(optimizer_name, of_rule)
   if weights is None:
     weights = draw_weights(rule.weight_specs(), np.random.default_rng(seed))
   elif isinstance(weights, str):
     weights = weights_text.decode(weights, rule)
   settings = rule_settings.settings_of(rule)
   return LearnedRule(optimizer_name, settings, weights), int(seed)
+
+
+def check_names(
+  names: Iterable[str],
+  optimizer_name: str,
+  settings: Iterable[str],
+  of_keras: Sequence[str],
+) -> None:
+  """Checks that an optimizer has arguments of these names.
+
+  Args:
+    names: the names.
+    optimizer_name: the optimizer, for messages.
+    settings: the names of its settings.
+    of_keras: those of its other arguments; empty where Keras is not used.
+
+  Raises:
+    ValueError: it does not have one of them.
+  """
+  accepted = [*of_keras, *settings]
+  for name in names:
+    if name in accepted:
+      continue
+    # Keras 3 has them among its arguments.
+    if of_keras and name in _OF_KERAS_3:
+      raise ValueError(
+        f"tf_keras has no {name}; the optimizers for Keras 3, which are in"
+        " learned_optimizer.compat.keras, accept it."
+      )
+    close = difflib.get_close_matches(name, accepted, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    others = f"{', '.join(of_keras)}, and " if of_keras else ""
+    raise ValueError(
+      f"{name} is not an argument of {optimizer_name}{hint}; accepted are"
+      f" {others}its settings {', '.join(settings)}."
+    )
+
+
+def check_seed(seed: Any) -> None:
+  """Raises ValueError unless random numbers can be drawn with this seed."""
+  if not isinstance(seed, numbers.Integral) or seed < 0:
+    raise ValueError(
+      f"seed is {seed!r}; an integer that is not negative is accepted."
+    )
 
 
 def settings_of(learned: LearnedRule) -> dict[str, Any]:
@@ -133,24 +177,17 @@ def _names(optimizer_name):
   return {field.name: names.get(field.name, field.name) for field in fields}
 
 
-def _check_names(optimizer_name, of_rule, of_keras):
-  """Raises ValueError if one of them is not a setting of the rule."""
-  settings = list(_names(optimizer_name).values())
-  others = ["weights", "seed", "learning_rate", *of_keras]
-  for name in of_rule:
-    if name in settings:
-      continue
-    if name in _OF_KERAS_3:
-      raise ValueError(
-        f"tf_keras has no {name}; the optimizers for Keras 3, which are in"
-        " learned_optimizer.compat.keras, accept it."
-      )
-    close = difflib.get_close_matches(name, settings + others, 1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise ValueError(
-      f"{name} is not an argument of {optimizer_name}{hint}; accepted are its"
-      f" settings {', '.join(settings)}, and {', '.join(others)}."
-    )
+def _make_rule(optimizer_name, of_rule):
+  """The rule; messages name settings as the optimizer does."""
+  renamed = _RENAMED.get(optimizer_name, {})
+  settings = {renamed.get(k, k): value for k, value in of_rule.items()}
+  try:
+    return rule_settings.make_rule(optimizer_name, settings)
+  except ValueError as error:
+    message = str(error)
+    for ours, theirs in renamed.items():
+      message = message.replace(theirs, ours)
+    raise ValueError(message) from error
 
 
 def _check_of_keras(arguments):

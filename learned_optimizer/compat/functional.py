@@ -27,9 +27,14 @@ import tensorflow as tf
 
 from learned_optimizer.compat import arguments, sources
 from learned_optimizer.compat.learned_rule import LearnedRule, check_weights
-from learned_optimizer.generators import TensorGenerator
+from learned_optimizer.compat.partial_state import (
+  Part,
+  leaf_kinds,
+  state_specs,
+)
 from learned_optimizer.optimizer import sparse
-from learned_optimizer.optimizer.rule import Rule, Slots, State, Weights
+from learned_optimizer.optimizer.layout import Layout
+from learned_optimizer.optimizer.rule import Rule, State, Weights
 
 # Any nest (dicts, lists, tuples) of tensors, variables or arrays.
 Nest = Any
@@ -71,7 +76,7 @@ class Functional:
       ValueError: a parameter, the seed or a weight is not accepted.
     """
     if seed is not None:
-      seed = arguments.seed_or_drawn(seed)
+      arguments.check_seed(seed)
     tensors, dtype = _tensors(params)
     tensors = [tf.cast(tensor, dtype) for tensor in tensors]
     draws = self._rule.draws(tensors, np.random.default_rng(seed))
@@ -109,31 +114,17 @@ class Functional:
     gradients = _gradients(grads, params, tensors, dtype)
     self._check_state(state, tensors, dtype)
     there = [i for i, grad in enumerate(gradients) if grad is not None]
-    whole = [tf.cast(tensor, dtype) for tensor in tensors]
-    part = [whole[i] for i in there]
-    is_whole = len(there) == len(whole)
-    if not is_whole:
-      slots = self._rule.to_slots(state, whole)
-      state = self._rule.from_slots(
-        Slots([slots.per_tensor[i] for i in there], slots.global_state), part
-      )
+    part = Part(self._kinds, Layout.of(tensors), there)
     result = sparse.update(
       self._rule,
       self._weights(weights, dtype),
-      part,
+      [tf.cast(tensors[i], dtype) for i in there],
       [gradients[i] for i in there],
-      state,
+      part.select(state),
     )
-    state = result.state
     for i, moved in zip(there, result.attended_params, strict=True):
       tensors[i] = tf.cast(moved, tensors[i].dtype)
-    if not is_whole:
-      new_slots = self._rule.to_slots(state, result.params)
-      for i, tensor_slots in zip(there, new_slots.per_tensor, strict=True):
-        slots.per_tensor[i] = tensor_slots
-      state = self._rule.from_slots(
-        Slots(slots.per_tensor, new_slots.global_state), whole
-      )
+    state = part.merge(state, result.state)
     return tf.nest.pack_sequence_as(params, tensors), state
 
   def solution(self, state: State, params: Nest) -> Nest:
@@ -171,7 +162,7 @@ class Functional:
     """Raises ValueError unless the state can be that of these parameters."""
     key = (dtype, *(tuple(tensor.shape) for tensor in tensors))
     if key not in self._states:
-      self._states[key] = _state_specs(self._rule, key[1:], dtype)
+      self._states[key] = state_specs(self._rule, key[1:], dtype)
     expected = self._states[key]
     try:
       tf.nest.assert_same_structure(expected, state)
@@ -188,6 +179,10 @@ class Functional:
         "state does not belong to these params; what init or the last update"
         " returned for parameters of these shapes and dtypes is accepted."
       )
+
+  @functools.cached_property
+  def _kinds(self):
+    return leaf_kinds(self._rule)
 
   @functools.cached_property
   def _states(self):
@@ -227,23 +222,6 @@ def _tensors(params: Nest) -> tuple[list[tf.Tensor], tf.DType]:
   # Half precision is too coarse for running means and learning rates.
   only_doubles = all(tensor.dtype == tf.float64 for tensor in tensors)
   return tensors, tf.float64 if only_doubles else tf.float32
-
-
-def _state_specs(
-  rule: Rule, shapes: Sequence[tuple[int, ...]], dtype: tf.DType
-) -> State:
-  """A state of parameters of these shapes, with `tf.TensorSpec` as leaves."""
-  with tf.Graph().as_default():
-    params = [tf.zeros(shape, dtype) for shape in shapes]
-    weights = {
-      name: tf.zeros(spec.shape, dtype)
-      for name, spec in rule.weight_specs().items()
-    }
-    draws = rule.draws(params, TensorGenerator())
-    return tf.nest.map_structure(
-      lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype),
-      rule.init_state(weights, params, draws),
-    )
 
 
 def _gradients(

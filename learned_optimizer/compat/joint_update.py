@@ -67,7 +67,7 @@ class JointUpdate:
     Raises:
       ValueError: a variable is not floating point, or a dimension is unknown.
     """
-    self.rule = rule
+    self._rule = rule
     dtypes = [tf.as_dtype(variable.dtype) for variable in variables]
     for variable, dtype in zip(variables, dtypes, strict=True):
       if not dtype.is_floating:
@@ -77,8 +77,8 @@ class JointUpdate:
         )
     # Half precision is too coarse for running means and learning rates.
     only_doubles = all(dtype == tf.float64 for dtype in dtypes)
-    self.dtype = tf.float64 if only_doubles else tf.float32
-    self.layout = Layout([tuple(variable.shape) for variable in variables])
+    self._dtype = tf.float64 if only_doubles else tf.float32
+    self._layout = Layout([tuple(variable.shape) for variable in variables])
     self._kinds = leaf_kinds(rule)
     self._attends = _TRUE_PARAM in self._kinds
 
@@ -92,10 +92,10 @@ class JointUpdate:
       params: the model's parameters.
       seed: of the random numbers that the state needs.
     """
-    params = [tf.cast(param, self.dtype) for param in params]
-    weights = {k: tf.cast(value, self.dtype) for k, value in weights.items()}
-    draws = self.rule.draws(params, np.random.default_rng(seed))
-    state = self.rule.init_state(weights, params, draws)
+    params = [tf.cast(param, self._dtype) for param in params]
+    weights = {k: tf.cast(value, self._dtype) for k, value in weights.items()}
+    draws = self._rule.draws(params, np.random.default_rng(seed))
+    state = self._rule.init_state(weights, params, draws)
     return {name: state[name] for name in self._kinds}
 
   def dense_gradients(
@@ -121,9 +121,9 @@ class JointUpdate:
           f"The gradient of {param.name} has shape {grad.shape}; that of the"
           f" variable, {param.shape}, is accepted."
         )
-      dense.append(tf.cast(sparse.densify(grad, param), self.dtype))
+      dense.append(tf.cast(sparse.densify(grad, param), self._dtype))
       rows = None
-      if isinstance(grad, tf.IndexedSlices) and self.rule.keeps_unseen_rows:
+      if isinstance(grad, tf.IndexedSlices) and self._rule.keeps_unseen_rows:
         counts = tf.math.unsorted_segment_sum(
           tf.ones_like(grad.indices), grad.indices, param.shape[0]
         )
@@ -158,9 +158,9 @@ class JointUpdate:
       is_first: whether there was no step yet, a boolean scalar.
     """
     if self._attends:
-      params = [tf.cast(param, self.dtype) for param in held.params]
+      params = [tf.cast(param, self._dtype) for param in held.params]
       kept = self._true_params(held)
-      kept.assign(tf.where(is_first, self.layout.flatten(params), kept))
+      kept.assign(tf.where(is_first, self._layout.flatten(params), kept))
 
   def step(
     self,
@@ -187,10 +187,10 @@ class JointUpdate:
       [values[i] for i in order] for values in (targets, grads, seen)
     )
     indices = [target.index for target in targets]
-    part = Part(self._kinds, self.layout, indices)
+    part = Part(self._kinds, self._layout, indices)
     whole_state = self._named(held.state)
     state = part.select(whole_state)
-    rate = tf.cast(learning_rate, self.dtype)
+    rate = tf.cast(learning_rate, self._dtype)
 
     params = self._decayed(held, targets, rate)
     if self._attends:
@@ -199,7 +199,9 @@ class JointUpdate:
       grad if rows is None else _slices(grad, rows)
       for grad, rows in zip(grads, seen, strict=True)
     ]
-    update = sparse.update(self.rule, self._weights(held), params, grads, state)
+    update = sparse.update(
+      self._rule, self._weights(held), params, grads, state
+    )
     new_params, values = self._moved(params, update, targets, rate)
     new_state = dict(update.state)
     if self._attends:
@@ -276,13 +278,13 @@ class JointUpdate:
     if self._attends:
       truths = self._truths(held)
       for i, value in values.items():
-        truths[i] = tf.cast(value, self.dtype)
-      self._true_params(held).assign(self.layout.flatten(truths))
+        truths[i] = tf.cast(value, self._dtype)
+      self._true_params(held).assign(self._layout.flatten(truths))
 
   def _truths(self, held):
     """The parameters proper: variables, unless these are attended points."""
     if self._attends:
-      return self.layout.unflatten(self._true_params(held))
+      return self._layout.unflatten(self._true_params(held))
     return list(held.params)
 
   def _true_params(self, held):
@@ -292,7 +294,7 @@ class JointUpdate:
   def _decayed(self, held, targets, rate):
     """The parameters that a step starts from, after weight decay."""
     truths = self._truths(held)
-    params = [tf.cast(truths[target.index], self.dtype) for target in targets]
+    params = [tf.cast(truths[target.index], self._dtype) for target in targets]
     return [
       param if target.decay is None else param - param * (target.decay * rate)
       for param, target in zip(params, targets, strict=True)
@@ -317,9 +319,9 @@ class JointUpdate:
     return new_params, attended
 
   def _weights(self, held):
-    names = self.rule.weight_specs()
+    names = self._rule.weight_specs()
     return {
-      name: tf.cast(weight, self.dtype)
+      name: tf.cast(weight, self._dtype)
       for name, weight in zip(names, held.weights, strict=True)
     }
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import tensorflow as tf
 
+from learned_optimizer.generators import TensorGenerator
 from learned_optimizer.optimizer.layout import Layout
-from learned_optimizer.optimizer.rule import Rule
+from learned_optimizer.optimizer.rule import Rule, State
 
 
 class Part:
@@ -95,15 +95,30 @@ def leaf_kinds(rule: Rule) -> dict[str, str]:
     tuple(sum(sizes) for sizes in models): "coordinates",
     tuple(len(sizes) for sizes in models): "tensors",
   }
-  weights = rule.init_weights(0)
-  states = []
-  for sizes in models:
-    params = [tf.zeros([size]) for size in sizes]
-    draws = rule.draws(params, np.random.default_rng(0))
-    states.append(rule.init_state(weights, params, draws))
+  states = [
+    state_specs(rule, [(size,) for size in sizes], tf.float32)
+    for sizes in models
+  ]
   return {
     name: counts.get(
-      tuple(state[name].shape.as_list()[-1] for state in states), "problem"
+      tuple(state[name].shape[-1] for state in states), "problem"
     )
     for name in sorted(states[0])
   }
+
+
+def state_specs(
+  rule: Rule, shapes: Sequence[tuple[int, ...]], dtype: tf.DType
+) -> State:
+  """A state of parameters of these shapes, with `tf.TensorSpec` as leaves."""
+  with tf.Graph().as_default():
+    params = [tf.zeros(shape, dtype) for shape in shapes]
+    weights = {
+      name: tf.zeros(spec.shape, dtype)
+      for name, spec in rule.weight_specs().items()
+    }
+    draws = rule.draws(params, TensorGenerator())
+    return tf.nest.map_structure(
+      lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype),
+      rule.init_state(weights, params, draws),
+    )

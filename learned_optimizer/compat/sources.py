@@ -1,6 +1,5 @@
 """Where learned optimizers are read from: runs, checkpoints, exported ones."""
 
-import difflib
 import inspect
 import os
 import pathlib
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learned_optimizer import files
-from learned_optimizer.compat import exported, inference, packaged
+from learned_optimizer.compat import arguments, exported, inference, packaged
 from learned_optimizer.compat.learned_rule import LearnedRule
 from learned_optimizer.optimizer import checkpoints, recorded_settings
 from learned_optimizer.optimizer import settings as rule_settings
@@ -86,10 +85,12 @@ def read_for(
         f"{error} It can be read without {', '.join(given)}."
       ) from error
     raise
-  arguments = _arguments(optimizer_class)
+  of_keras = _argument_names(optimizer_class)
   for name in others:
-    if name not in arguments:
-      raise ValueError(_refusal(name, arguments, learned))
+    if name in _ELSEWHERE and name not in of_keras:
+      raise ValueError(f"{name} is not accepted: {_ELSEWHERE[name]}.")
+  settings, _ = rule_settings.split(learned.settings)
+  arguments.check_names(others, learned.optimizer_name, settings, of_keras)
   return learned, others
 
 
@@ -112,7 +113,7 @@ def check_path(path: Any, what: str) -> None:
     raise ValueError(f"{what} is {path!r}; the current folder is '.'.")
 
 
-def _arguments(optimizer_class):
+def _argument_names(optimizer_class):
   """The names of an optimizer's arguments, without weights and settings."""
   if optimizer_class is None:
     return []
@@ -122,21 +123,6 @@ def _arguments(optimizer_class):
     for parameter in parameters
     if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "weights"
   ]
-
-
-def _refusal(name, arguments, learned):
-  """Why a keyword is not accepted."""
-  if name in _ELSEWHERE:
-    return f"{name} is not accepted: {_ELSEWHERE[name]}."
-  settings, _ = rule_settings.split(learned.settings)
-  close = difflib.get_close_matches(name, [*arguments, *settings], n=1)
-  hint = f" (did you mean {close[0]}?)" if close else ""
-  accepted = f"settings of {learned.optimizer_name} ({', '.join(settings)})"
-  if arguments:
-    accepted = (
-      f"arguments of Keras optimizers ({', '.join(arguments)}) and {accepted}"
-    )
-  return f"{name} is not accepted{hint}; {accepted} are."
 
 
 def _is_readable(source):
@@ -230,8 +216,9 @@ def _recorded_settings(folder):
 def _recorded_rule(recorded, given, prefix) -> Rule:
   name = recorded["optimizer"]
   try:
-    arguments = recorded_settings.arguments(recorded)
-    settings = rule_settings.accepted(name, arguments)
+    settings = rule_settings.accepted(
+      name, recorded_settings.arguments(recorded)
+    )
     rule_settings.make_rule(name, settings)
   except (TypeError, ValueError) as error:
     raise CheckpointError(

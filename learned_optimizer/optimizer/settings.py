@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
+import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learned_optimizer.optimizer.coordinatewise_rnn import CoordinatewiseRNNRule
@@ -27,13 +28,47 @@ RULES: dict[str, type[Rule]] = {
 }
 
 
+def _is_integer(value):
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+  is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+  return is_real and not math.isnan(value)
+
+
+def _is_list(value, of):
+  return isinstance(value, list | tuple) and all(map(of, value))
+
+
+# Which values settings of a type can have, and how to say so.
+_KINDS = {
+  bool: (lambda value: isinstance(value, bool), "True or False"),
+  int: (_is_integer, "an integer"),
+  float: (_is_number, "a number"),
+  str: (lambda value: isinstance(value, str), "a string"),
+  Sequence[int]: (
+    lambda value: _is_list(value, _is_integer),
+    "a list of integers",
+  ),
+  tuple[float, float]: (
+    lambda value: _is_list(value, _is_number) and len(value) == 2,
+    "a list of two numbers",
+  ),
+  float | Sequence[float]: (
+    lambda value: _is_number(value) or _is_list(value, _is_number),
+    "a number or a list of numbers",
+  ),
+}
+
+
 def rule_class(optimizer_name: str) -> type[Rule]:
   """The rule of the optimizer of this name.
 
   Raises:
     ValueError: there is none.
   """
-  if optimizer_name not in RULES:
+  if not (isinstance(optimizer_name, str) and optimizer_name in RULES):
     raise ValueError(
       f"optimizer is {optimizer_name!r}; one of {', '.join(RULES)} is accepted."
     )
@@ -48,10 +83,12 @@ def make_rule(optimizer_name: str, settings: Mapping[str, Any]) -> Rule:
     settings: arguments of the rule's class. JSON's lists stand for tuples.
 
   Raises:
-    ValueError: there is no such optimizer or setting, or a value is not
-      accepted.
+    ValueError: there is no such optimizer or setting, one is missing, or a
+      value is not accepted.
   """
   rule = rule_class(optimizer_name)
+  if not isinstance(settings, Mapping):
+    raise ValueError(f"settings is {settings!r}; values by name are accepted.")
   fields = {field.name: field for field in dataclasses.fields(rule)}
   for name, value in settings.items():
     if name not in fields:
@@ -59,13 +96,13 @@ def make_rule(optimizer_name: str, settings: Mapping[str, Any]) -> Rule:
         f"{name} is not a setting of {optimizer_name}; those are"
         f" {', '.join(fields)}."
       )
-    _check_kind(fields[name], value)
-  try:
-    return rule(**{name: _frozen(v) for name, v in settings.items()})
-  except TypeError as error:
-    raise ValueError(
-      f"The settings {dict(settings)} do not make a {optimizer_name} ({error})."
-    ) from error
+    fits, accepted_values = _KINDS[fields[name].type]
+    if not fits(value):
+      raise ValueError(f"{name} is {value!r}; {accepted_values} is accepted.")
+  for name, field in fields.items():
+    if field.default is dataclasses.MISSING and name not in settings:
+      raise ValueError(f"{name} is missing, which {optimizer_name} needs.")
+  return rule(**{name: _frozen(v) for name, v in settings.items()})
 
 
 def optimizer_name(rule: Rule) -> str:
@@ -109,19 +146,6 @@ def split(
     {name: value for name, value in arguments.items() if name in names},
     {name: value for name, value in arguments.items() if name not in names},
   )
-
-
-def _check_kind(field, value):
-  """Raises ValueError where a value is not of its field's kind."""
-  is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-  kinds = {
-    bool: (isinstance(value, bool), "True or False"),
-    int: (is_number and isinstance(value, int), "an integer"),
-    float: (is_number, "a number"),
-  }
-  fits, kind = kinds.get(field.type, (True, ""))
-  if not fits:
-    raise ValueError(f"{field.name} is {value!r}; {kind} is accepted.")
 
 
 def _frozen(value):

@@ -141,15 +141,15 @@ def test_damaged_config(folder, text):
     ({"format_version": 2}, "format_version 2; this version .* reads 1"),
     ({"format_version": None}, "format_version None"),
     ({"optimizer": "SGD"}, "optimizer is 'SGD'; one of"),
-    ({"optimizer": ["SGD"]}, r"optimizer is \['SGD'\]; a string is accepted"),
-    ({"settings": [1]}, r"settings is \[1\]; an object is accepted"),
-    ({"settings": {}}, "it has no setting level_sizes"),
-    ({"settings": {"level_sizes": [2, "3"]}}, "level_sizes is .* list of num"),
+    ({"optimizer": ["SGD"]}, r"optimizer is \['SGD'\]; one of Hierarchical"),
+    ({"settings": [1]}, r"settings is \[1\]; values by name are accepted"),
+    ({"settings": {}}, "level_sizes is missing, which HierarchicalRNN needs"),
+    ({"settings": {"level_sizes": [2, "3"]}}, "level_sizes is .* list of int"),
     ({"settings": {"level_sizes": "23"}}, "level_sizes is '23'; a list of"),
     ({"settings": {"level_sizes": None}}, "level_sizes is None; a list of"),
     (
       {"settings": {"level_sizes": [2], "init_lr_range": {"a": 1}}},
-      "init_lr_range is {'a': 1}; a list of numbers is accepted",
+      "init_lr_range is {'a': 1}; a list of two numbers is accepted",
     ),
     (
       {
@@ -157,6 +157,10 @@ def test_damaged_config(folder, text):
         "settings": {"cell_sizes": [2], "cell_cls": ["GRUCell"]},
       },
       r"cell_cls is \['GRUCell'\]; a string is accepted",
+    ),
+    (
+      {"settings": {"level_sizes": [2], "max_log_lr": float("nan")}},
+      "max_log_lr is nan; a number is accepted",
     ),
     ({"settings": {"level_sizes": [2], "os": 1}}, "os is not a setting"),
   ],
@@ -173,7 +177,7 @@ def test_config_without_a_part(folder, key):
   config = json.loads(path.read_text())
   del config[key]
   path.write_text(json.dumps(config))
-  _assert_refused(folder, "config.json", f"has (no )?{key}")
+  _assert_refused(folder, "config.json", f"{key}( is)? None")
 
 
 @pytest.mark.parametrize(

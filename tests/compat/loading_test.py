@@ -113,8 +113,8 @@ def test_settings_that_variables_do_not_tell_apart(tmp_path, changes):
     ),
     (
       {"use_atention": True},
-      r"not accepted \(did you mean use_attention\?\); settings of"
-      r" HierarchicalRNN \(level_sizes, .*\) are",
+      r"not an argument of HierarchicalRNN \(did you mean use_attention\?\);"
+      r" accepted are its settings level_sizes, .*_layer_state\.$",
     ),
     ({"learning_rate": 0.1}, "learning_rate is not accepted: only Keras"),
     ({"seed": 1}, "seed is not accepted: it is for"),
@@ -122,9 +122,10 @@ def test_settings_that_variables_do_not_tell_apart(tmp_path, changes):
     ({"use_attention": 1}, "use_attention is 1; True or False is accepted"),
     ({"max_log_lr": "1"}, "max_log_lr is '1'; a number is accepted"),
     ({"num_gradient_scales": 4.5}, "scales is 4.5; an integer is accepted"),
-    ({"level_sizes": 3}, "do not make a HierarchicalRNN"),
+    ({"gradient_accumulation_steps": 2}, "steps is not an argument of Hier"),
+    ({"level_sizes": 3}, "level_sizes is 3; a list of integers is accepted"),
     ({"level_sizes": [0]}, r"level_sizes is \[0\]"),
-    ({"init_lr_range": ["a", "b"]}, "do not make a HierarchicalRNN"),
+    ({"init_lr_range": ["a", "b"]}, r"init_lr_range is \['a', 'b'\]; a list"),
   ],
 )
 @pytest.mark.parametrize("recorded", [None, {"optimizer": "HierarchicalRNN"}])
@@ -305,7 +306,10 @@ def test_folders_without_checkpoint(tmp_path):
     ('{"optimizer": "SGD"}', "optimizer is 'SGD'; one of Hierarchical"),
     ('{"optimizer": [1]}', "cannot be used"),
     ('{"optimizer": "HierarchicalRNN", "cell_sizes": 3}', "cannot be used"),
-    ('{"optimizer": "HierarchicalRNN", "max_lr": "a"}', "cannot be used"),
+    (
+      '{"optimizer": "HierarchicalRNN", "max_lr": "a"}',
+      r"cannot be used: init_lr_range is \(1e-06, 'a'\); a list of two numbers",
+    ),
   ],
 )
 def test_damaged_recorded_settings(tmp_path, text, message):
@@ -386,12 +390,11 @@ def test_load_makes_a_keras_optimizer(tmp_path):
   [
     (
       "learningrate",
-      r"not accepted \(did you mean learning_rate\?\); arguments of Keras .*"
-      r"\(learning_rate, .*clipnorm.*\) and settings of GlobalLearningRate"
-      r" \(initial_rate\) are",
+      r"not an argument of GlobalLearningRate \(did you mean learning_rate\?\);"
+      r" accepted are learning_rate, .*clipnorm.* its settings initial_rate\.",
     ),
-    ("intial_rate", r"not accepted \(did you mean initial_rate\?\)"),
-    ("foo", "foo is not accepted; arguments of Keras optimizers"),
+    ("intial_rate", r"\(did you mean initial_rate\?\)"),
+    ("foo", "foo is not an argument of GlobalLearningRate; accepted are"),
     ("weights", "weights is not accepted: those of the source are taken"),
   ],
 )

@@ -1,6 +1,7 @@
 """Rules by name, and what metarun's settings mean for them."""
 
 import json
+import math
 
 import pytest
 
@@ -40,6 +41,64 @@ def test_arguments_of_rules_and_of_keras():
   )
 
 
-def test_only_rules_of_these_names():
-  with pytest.raises(ValueError, match="optimizer is 'SGD'; one of Hier"):
-    rule_settings.make_rule("SGD", {})
+@pytest.mark.parametrize("name", ["SGD", None, ["HierarchicalRNN"]])
+def test_only_rules_of_these_names(name):
+  with pytest.raises(ValueError, match="optimizer is .*; one of Hier"):
+    rule_settings.make_rule(name, {})
+
+
+LIST_OF_TWO = "a list of two numbers is accepted"
+
+
+@pytest.mark.parametrize(
+  ("name", "settings", "message"),
+  [
+    ("HierarchicalRNN", None, "settings is None; values by name are accepted"),
+    ("HierarchicalRNN", {}, "level_sizes is missing, which HierarchicalRNN"),
+    ("HierarchicalRNN", {"level_sizes": 3}, "level_sizes is 3; a list of int"),
+    ("HierarchicalRNN", {"level_sizes": [2.0]}, r"is \[2.0\]; a list of int"),
+    *[
+      ("HierarchicalRNN", {"level_sizes": [2]} | changes, message)
+      for changes, message in [
+        ({"init_lr_range": 0.1}, f"init_lr_range is 0.1; {LIST_OF_TWO}"),
+        ({"init_lr_range": (0.1,)}, rf"is \(0.1,\); {LIST_OF_TWO}"),
+        ({"init_lr_range": [1e-6, math.nan]}, f"nan\\]; {LIST_OF_TWO}"),
+        ({"init_lr_range": ["a", "b"]}, f"'b'\\]; {LIST_OF_TWO}"),
+        ({"max_log_lr": math.nan}, "max_log_lr is nan; a number is accepted"),
+        ({"max_log_lr": True}, "max_log_lr is True; a number is accepted"),
+        ({"num_gradient_scales": True}, "is True; an integer is accepted"),
+        ({"use_attention": 0}, "use_attention is 0; True or False is accepted"),
+        (
+          {"foo": 1},
+          "foo is not a setting of HierarchicalRNN; those are level",
+        ),
+      ]
+    ],
+    ("CoordinatewiseRNN", {"cell_sizes": "23"}, "cell_sizes is '23'; a list"),
+    (
+      "CoordinatewiseRNN",
+      {"cell_sizes": [2], "cell_cls": ["GRUCell"]},
+      r"cell_cls is \['GRUCell'\]; a string is accepted",
+    ),
+    *[
+      (
+        "LearningRateSchedule",
+        {"initial_rate": rate},
+        "number or a list of num",
+      )
+      for rate in ["a", ["a"], None, math.nan, [0.1, math.nan]]
+    ],
+  ],
+)
+def test_settings_of_a_wrong_kind(name, settings, message):
+  with pytest.raises(ValueError, match=message) as error:
+    rule_settings.make_rule(name, settings)
+  assert "\n" not in str(error.value)
+
+
+def test_lists_and_tuples_mean_the_same():
+  rules = [
+    rule_settings.make_rule("LearningRateSchedule", {"initial_rate": rates})
+    for rates in ([0.1, 1], (0.1, 1))
+  ]
+  assert rules[0] == rules[1]
