@@ -50,7 +50,7 @@ class _Baseline(Rule):
   def init_state(
     self, weights: Weights, params: Sequence[tf.Tensor], draws: Draws
   ) -> State:
-    shape = [1, Layout.of(params).num_coordinates]
+    shape = [1, Layout.of(params).num_columns]
     return {
       key: tf.fill(shape, tf.constant(value, params[0].dtype))
       for key, value in self.initial_state.items()

@@ -6,6 +6,7 @@ mean square that scales the next gradient.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,14 +14,14 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from learned_optimizer.generators import Generator
-from learned_optimizer.optimizer import scaling
+from learned_optimizer.optimizer import columns, scaling
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rnn_cells import (
   LSTM,
   Affine,
   BasicRNN,
   BiasGRU,
-  read_out,
+  apply_together,
 )
 from learned_optimizer.optimizer.rule import (
   Draws,
@@ -108,6 +109,9 @@ class CoordinatewiseRNNRule(Rule):
 
   def __post_init__(self):
     sizes = list(self.cell_sizes)
+    # Rules are keys of what is compiled for them.
+    object.__setattr__(self, "cell_sizes", tuple(sizes))
+    object.__setattr__(self, "init_lr_range", tuple(self.init_lr_range))
     if not sizes or not all(
       isinstance(size, int) and size > 0 for size in sizes
     ):
@@ -121,13 +125,14 @@ class CoordinatewiseRNNRule(Rule):
     check_learning_rates(self.init_lr_range)
 
   @property
-  def _cell_kind(self):
+  def cell_kind(self) -> _CellKind:
+    """The kind of the cells."""
     return _CELLS[self.cell_cls]
 
   @property
   def num_states(self) -> int:
     """S, the number of state rows of all cells together."""
-    return self._cell_kind.parts * sum(self.cell_sizes)
+    return self.cell_kind.parts * sum(self.cell_sizes)
 
   def weight_specs(self) -> Mapping[str, WeightSpec]:
     specs = {}
@@ -148,8 +153,8 @@ class CoordinatewiseRNNRule(Rule):
     specs["init_vector"] = WeightSpec.uniform((1, self.num_states), 1.0)
     inputs = 1
     for i, units_here in enumerate(self.cell_sizes):
-      for end, width, bias in self._cell_kind.affines:
-        scope = f"{self._cell_scope(i)}{end}"
+      for end, width, bias in self.cell_kind.affines:
+        scope = f"{self.cell_scope(i)}{end}"
         rows, columns = inputs + units_here, width * units_here
         glorot = math.sqrt(6.0 / (rows + columns))
         kernel = WeightSpec.uniform((rows, columns), glorot)
@@ -158,8 +163,9 @@ class CoordinatewiseRNNRule(Rule):
       inputs = units_here
     return {f"LOL/{name}": spec for name, spec in specs.items()}
 
-  def _cell_scope(self, i):
-    return f"multi_rnn_cell/cell_{i}/{self._cell_kind.scope}"
+  def cell_scope(self, i: int) -> str:
+    """The innermost common scope of the i-th cell's variables."""
+    return f"multi_rnn_cell/cell_{i}/{self.cell_kind.scope}"
 
   def draws(self, params: Sequence[Any], generator: Generator) -> Draws:
     low, high = (math.log(lr) for lr in self.init_lr_range)
@@ -172,7 +178,7 @@ class CoordinatewiseRNNRule(Rule):
   ) -> State:
     layout = Layout.of(params)
     dtype = params[0].dtype
-    ones = tf.ones([1, layout.num_coordinates], dtype)
+    ones = tf.ones([1, layout.num_columns], dtype)
     learning_rate = self.init_lr_range[0] * ones
     if draws:
       learning_rate = tf.exp(
@@ -205,54 +211,79 @@ class CoordinatewiseRNNRule(Rule):
     prescribed_steps: Sequence[tf.Tensor] | None = None,
   ) -> Update:
     layout = Layout.of(params)
-    grad = layout.flatten(grads)
-    rms = scaling.mean_squared(grad, state["decay"], state["rms"], layout)
-    rnn, output = self._run_cells(
-      weights, scaling.rms_scale(grad, rms), state["rnn"]
+    new_state, _ = columns.apply(
+      _CoordinateCell(self),
+      layout,
+      weights,
+      {"fresh": scaling.is_fresh(state["rms"], layout)},
+      state | {"grad": layout.flatten(grads)},
     )
-    decay = tf.sigmoid(
-      read_out(
-        weights,
-        "decay",
-        output,
-        self.learnable_decay,
-        self.crnn_default_decay_var_init,
-      )
-    )
-    learning_rate = state["learning_rate"] * (
-      2.0
-      * tf.sigmoid(
-        read_out(
-          weights, "learning_rate", output, self.dynamic_output_scale, 0.0
-        )
-      )
-    )
-    direction = tf.matmul(
-      weights["LOL/update_weights"], output, transpose_a=True
-    )
-    steps = layout.unflatten(learning_rate * direction)
+    steps = layout.unflatten(new_state.pop("step"))
     new_params = moved(params, steps, prescribed_steps)
-    new_state = {
-      "decay": decay,
+    return Update(new_params, new_params, steps, new_state)
+
+
+@dataclasses.dataclass(frozen=True)
+class _CoordinateCell:
+  """The step of each coordinate, as `columns.apply` takes it.
+
+  `per_tensor` has `fresh` [1, T]; `columns` has the gradient, `grad` [1, N],
+  and the rule's state. It returns the new state and `step`; nothing is summed.
+  """
+
+  rule: CoordinatewiseRNNRule
+
+  def __call__(self, shared, per_tensor, columns, spread):
+    """See `columns.Cell`."""
+    grad, decay = columns["grad"], columns["decay"]
+    fresh = spread(per_tensor["fresh"])
+    rms = scaling.mean_squared(grad, decay, columns["rms"], fresh)
+    rnn, output = self._run_cells(
+      shared, scaling.rms_scale(grad, rms), columns["rnn"]
+    )
+    outputs = self._read_out(shared, output)
+    learning_rate = columns["learning_rate"] * (
+      2.0 * tf.sigmoid(outputs["learning_rate"])
+    )
+    new_columns = {
+      "decay": tf.sigmoid(outputs["decay"]),
       "learning_rate": learning_rate,
       "rms": rms,
       "rnn": rnn,
+      "step": learning_rate * outputs["update"],
     }
-    return Update(new_params, new_params, steps, new_state)
+    return new_columns, grad[:0]
 
   def _run_cells(self, weights, inputs, state):
     """The new states of all cells [S, N], and the last one's output."""
-    heights = [self._cell_kind.parts * size for size in self.cell_sizes]
+    rule = self.rule
+    kind = rule.cell_kind
+    heights = [kind.parts * size for size in rule.cell_sizes]
     new_states = []
     for i, old in enumerate(tf.split(state, heights, axis=0)):
-      scope = f"LOL/{self._cell_scope(i)}"
+      scope = f"LOL/{rule.cell_scope(i)}"
       affines = [
         Affine(weights[f"{scope}{end}/kernel"], weights[f"{scope}{end}/bias"])
-        for end, _, _ in self._cell_kind.affines
+        for end, _, _ in kind.affines
       ]
-      new_states.append(self._cell_kind.cell(*affines)(inputs, old))
-      inputs = new_states[-1][-self.cell_sizes[i] :]
+      new_states.append(kind.cell(*affines)(inputs, old))
+      inputs = new_states[-1][-rule.cell_sizes[i] :]
     return tf.concat(new_states, axis=0), inputs
+
+  def _read_out(self, weights, output):
+    """All that is linear in the output of the stack, one row [1, N] each."""
+    rule = self.rule
+    constant = functools.partial(Affine.constant, output)
+    maps = {
+      "update": Affine(weights["LOL/update_weights"], constant(0.0).bias),
+      "decay": constant(rule.crnn_default_decay_var_init),
+      "learning_rate": constant(0.0),
+    }
+    if rule.learnable_decay:
+      maps["decay"] = Affine.read_out(weights, "decay")
+    if rule.dynamic_output_scale:
+      maps["learning_rate"] = Affine.read_out(weights, "learning_rate")
+    return apply_together(maps, output)
 
 
 class CoordinatewiseRNN(RuleOptimizer):

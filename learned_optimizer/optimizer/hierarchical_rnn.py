@@ -13,9 +13,17 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer.generators import Generator
-from learned_optimizer.optimizer import hierarchical_rnn_weights, scaling
+from learned_optimizer.optimizer import (
+  columns,
+  hierarchical_rnn_weights,
+  scaling,
+)
+from learned_optimizer.optimizer.hierarchical_rnn_cell import (
+  MIN_LOG_LR,
+  CoordinateCell,
+)
 from learned_optimizer.optimizer.layout import Layout
-from learned_optimizer.optimizer.rnn_cells import Affine, BiasGRU, read_out
+from learned_optimizer.optimizer.rnn_cells import Affine, BiasGRU
 from learned_optimizer.optimizer.rule import (
   Draws,
   Rule,
@@ -28,11 +36,6 @@ from learned_optimizer.optimizer.rule import (
   moved,
 )
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
-
-_MIN_LOG_LR = -33.0
-# Logits of the decays that hold where they are not learned.
-_SCALE_DECAY_LOGIT = math.log(0.93 / 0.07)
-_INPUT_DECAY_LOGIT = math.log(0.89 / 0.11)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +115,9 @@ class HierarchicalRNNRule(Rule):
 
   def __post_init__(self):
     sizes = list(self.level_sizes)
+    # Rules are keys of what is compiled for them.
+    object.__setattr__(self, "level_sizes", tuple(sizes))
+    object.__setattr__(self, "init_lr_range", tuple(self.init_lr_range))
     if not 1 <= len(sizes) <= 3 or not all(
       isinstance(size, int) and size > 0 for size in sizes
     ):
@@ -167,6 +173,11 @@ class HierarchicalRNNRule(Rule):
       and self.num_gradient_scales > 1
     )
 
+  @property
+  def directions(self) -> tuple[str, ...]:
+    """What is read out to move: steps, and with attention looks."""
+    return ("step", "look") if self.use_attention else ("step",)
+
   def weight_specs(self) -> Mapping[str, WeightSpec]:
     return hierarchical_rnn_weights.weight_specs(self)
 
@@ -190,9 +201,9 @@ class HierarchicalRNNRule(Rule):
   ) -> State:
     layout = Layout.of(params)
     dtype = params[0].dtype
-    columns = layout.num_coordinates
-    row = tf.zeros([1, columns], dtype)
-    scales = tf.zeros([self.num_gradient_scales, columns], dtype)
+    num_columns = layout.num_columns
+    row = tf.zeros([1, num_columns], dtype)
+    scales = tf.zeros([self.num_gradient_scales, num_columns], dtype)
     vectors = [
       tf.reshape(self._init_vector(weights, draws, level, dtype), [size, 1])
       for level, size in enumerate(self.level_sizes)
@@ -220,7 +231,7 @@ class HierarchicalRNNRule(Rule):
           ]
         )
       state["log_learning_rate"] = tf.clip_by_value(
-        log_lr, _MIN_LOG_LR, self.max_log_lr
+        log_lr, MIN_LOG_LR, self.max_log_lr
       )
     if self.use_attention:
       state["true_param"] = layout.flatten(params)
@@ -292,30 +303,22 @@ class HierarchicalRNNRule(Rule):
     prescribed_steps: Sequence[tf.Tensor] | None = None,
   ) -> Update:
     layout = Layout.of(params)
-    grad_accum, ms = self._average_gradient(
-      layout, layout.flatten(grads), state
+    new_state, sums = self._update_coordinates(
+      weights, layout, layout.flatten(grads), state
     )
-    scaled = scaling.rms_scale(grad_accum, ms)
-    features = self._features(layout, scaled, ms, state)
-
-    hidden, new_state = self._update_rnns(weights, layout, features, state)
-    new_state |= {"grad_accum": grad_accum, "ms": ms}
-    new_state |= self._new_decays(weights, hidden)
-
-    lr = attended_lr = tf.ones([], hidden.dtype)
+    rows = {kind: new_state.pop(kind) for kind in self.directions}
+    means = layout.mean_of_sum(sums)
+    num_reported = sums.shape[0]
     if self.dynamic_output_scale:
-      log_lr = self._new_log_learning_rate(weights, hidden, state)
-      new_state["log_learning_rate"] = self._remember_log_learning_rate(
-        weights, log_lr, state
-      )
-      offset = weights["LOL/PerTensor/param_stepsize_offset"]
-      lr = attended_lr = tf.exp(log_lr + offset)
-      if self.use_attention:
-        attended_lr = tf.exp(log_lr)
+      num_reported -= len(self.directions)
+    reports, squares = means[:num_reported], means[num_reported:]
+    new_state |= self._update_upper_levels(weights, reports, state)
+    if self.dynamic_output_scale:
+      norms = layout.spread(tf.sqrt(squares + 1e-16))
+      for i, kind in enumerate(self.directions):
+        rows[kind] /= norms[i : i + 1]
 
-    steps = layout.unflatten(
-      lr * self._direction(weights, layout, hidden, scaled)
-    )
+    steps = layout.unflatten(rows["step"])
     truths = params
     if self.use_attention:
       truths = layout.unflatten(state["true_param"])
@@ -323,87 +326,45 @@ class HierarchicalRNNRule(Rule):
     attended = new_params
     if self.use_attention:
       new_state["true_param"] = layout.flatten(new_params)
-      looks = layout.unflatten(
-        attended_lr
-        * self._direction(weights, layout, hidden, scaled, attention=True)
-      )
+      looks = layout.unflatten(rows["look"])
       attended = [t - look for t, look in zip(truths, looks, strict=True)]
     return Update(new_params, attended, steps, new_state)
 
-  def _average_gradient(self, layout, grad, state):
-    """Momentum and mean square at every time scale, both [scales, N]."""
-    input_decays = self._decay_cascade(state["inp_decay"])
-    scale_decays = state["scl_decay"]
-    if self.use_multiple_scale_decays:
-      scale_decays = self._decay_cascade(scale_decays)
-    if self.num_gradient_scales > 1:
-      grad_accum = (
-        grad * (1.0 - input_decays) + state["grad_accum"] * input_decays
-      )
-    else:
-      grad_accum = grad
-    ms = scaling.mean_squared(grad_accum, scale_decays, state["ms"], layout)
-    return grad_accum, ms
-
-  def _decay_cascade(self, decay):
-    """[1, N] to [scales, N]: each time scale decays at half the log rate."""
-    decays = [decay]
-    for _ in range(self.num_gradient_scales - 1):
-      decays.append(tf.sqrt(decays[-1]))
-    return tf.concat(decays, axis=0)
-
-  def _features(self, layout, scaled, ms, state):
-    """The inputs of level 0, [num_features, N]."""
-    features = [scaled]
-    if self.use_grad_products and self.num_gradient_scales > 1:
-      features.append(scaled[:-1] * scaled[1:])
-    if self.use_log_means_squared:
-      log_ms = tf.math.log(ms + 1e-16)
-      features.append(log_ms - tf.reduce_mean(log_ms, axis=0, keepdims=True))
+  def _update_coordinates(self, weights, layout, grad, state):
+    """Level 0: what `CoordinateCell` returns, and its sums over tensors."""
+    apart = ("layer", "global", "true_param")
+    of_coordinates = {key: state[key] for key in state if key not in apart}
+    per_tensor = {"fresh": scaling.is_fresh(state["ms"], layout)}
+    shared = dict(weights)
+    if self.num_levels > 1:
+      layer0 = "PerTensor/Layer0_RNN"
+      bias = Affine.of(weights, f"{layer0}/Param")(state["layer"])
+      if self.num_levels > 2:
+        bias += Affine.of(weights, f"{layer0}/Global")(state["global"])
+      per_tensor["bias"] = bias
     if self.use_relative_lr:
       log_lr = state["log_learning_rate"]
       if self.use_problem_lr_mean:
-        mean = tf.reduce_mean(log_lr)
+        shared["mean_log_lr"] = layout.mean_of_all(log_lr)
       else:
-        mean = layout.spread(layout.mean(log_lr))
-      features.append(log_lr - mean)
-    if self.use_extreme_indicator:
-      log_lr = state["log_learning_rate"]
-      features.append(
-        tf.nn.relu(log_lr - math.log(1.0)) - tf.nn.relu(math.log(1e-6) - log_lr)
-      )
-    if self.use_lr_shortcut:
-      features.append(state["log_learning_rate"] - math.log(1e-3))
-    return tf.concat(features, axis=0)
+        per_tensor["mean_log_lr"] = layout.mean(log_lr)
+    return columns.apply(
+      CoordinateCell(self),
+      layout,
+      shared,
+      per_tensor,
+      of_coordinates | {"grad": grad},
+    )
 
-  def _update_rnns(self, weights, layout, features, state):
-    """All levels' new states; every level sees the old states above it."""
-
-    def affine(name):
-      name = f"LOL/{name}/Affine"
-      return Affine(weights[f"{name}/Matrix"], weights[f"{name}/Bias"])
-
-    def gru(name):
-      name = f"{name}/BiasGRUCell"
-      return BiasGRU(affine(f"{name}/gates"), affine(f"{name}/candidate"))
-
-    layer0, layer1 = "PerTensor/Layer0_RNN", "PerTensor/Layer1_RNN"
-    bias = None
+  def _update_upper_levels(self, weights, reports, state):
+    """Levels 1 and 2; every level sees the old states above it."""
+    new_state = {}
     if self.num_levels > 1:
-      bias = affine(f"{layer0}/Param")(state["layer"])
-      if self.num_levels > 2:
-        bias += affine(f"{layer0}/Global")(state["global"])
-      bias = layout.spread(bias)
-    hidden = gru(layer0)(features, state["hidden"], bias)
-    new_state = {"hidden": hidden}
-    if self.num_levels > 1:
-      report = hidden
-      if self.num_reported_features:
-        report = tf.concat([hidden, features], axis=0)
+      layer1 = "PerTensor/Layer1_RNN"
       bias = None
       if self.num_levels > 2:
-        bias = affine(layer1)(state["global"])
-      layer = gru(layer1)(layout.mean(report), state["layer"], bias)
+        bias = Affine.of(weights, layer1)(state["global"])
+      layer = BiasGRU.of(weights, layer1)(reports, state["layer"], bias)
       new_state["layer"] = layer
     if self.num_levels > 2:
       # The original reports the last tensor alone where the paper has the
@@ -411,43 +372,10 @@ class HierarchicalRNNRule(Rule):
       report = layer[:, -1:]
       if self.use_mean_layer_state:
         report = tf.reduce_mean(layer, axis=1, keepdims=True)
-      new_state["global"] = gru("Layer2_RNN")(report, state["global"])
-    return hidden, new_state
-
-  def _new_decays(self, weights, hidden):
-    scale = read_out(
-      weights, "scl_decay", hidden, self.learnable_decay, _SCALE_DECAY_LOGIT
-    )
-    inputs = read_out(
-      weights, "inp_decay", hidden, self.learns_input_decay, _INPUT_DECAY_LOGIT
-    )
-    return {"scl_decay": tf.sigmoid(scale), "inp_decay": tf.sigmoid(inputs)}
-
-  def _new_log_learning_rate(self, weights, hidden, state):
-    """The log learning rate of this step, clipped straight-through."""
-    change = read_out(weights, "learning_rate", hidden, True, 0.0)
-    log_lr = state["log_learning_rate"] + change
-    clipped = tf.clip_by_value(log_lr, _MIN_LOG_LR, self.max_log_lr)
-    return log_lr + tf.stop_gradient(clipped - log_lr)
-
-  def _remember_log_learning_rate(self, weights, log_lr, state):
-    """What the state keeps: a running mean, although the step is undamped."""
-    memory = tf.sigmoid(weights["LOL/PerTensor/learning_rate_momentum_logit"])
-    return memory * state["log_learning_rate"] + (1.0 - memory) * log_lr
-
-  def _direction(self, weights, layout, hidden, scaled, attention=False):
-    """The update before the learning rate, [1, N]."""
-    readout, shortcut = "LOL/update_weights", "GradsToDelta"
-    if attention:
-      readout, shortcut = "LOL/attention_weights", "GradsToAttnDelta"
-    delta = tf.matmul(weights[readout], hidden, transpose_a=True)
-    if self.use_gradient_shortcut:
-      matrix = weights[f"LOL/PerTensor/{shortcut}/Matrix"]
-      delta += tf.matmul(matrix, scaled, transpose_a=True)
-    if self.dynamic_output_scale:
-      mean_square = layout.spread(layout.mean(tf.square(delta)))
-      delta /= tf.sqrt(mean_square + 1e-16)
-    return delta
+      new_state["global"] = BiasGRU.of(weights, "Layer2_RNN")(
+        report, state["global"]
+      )
+    return new_state
 
 
 class HierarchicalRNN(RuleOptimizer):

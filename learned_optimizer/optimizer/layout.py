@@ -1,31 +1,52 @@
 """Flat layout: all parameter tensors side by side as columns of one matrix.
 
 A rule that treats every coordinate alike works on matrices [rows, N], where N
-is the number of coordinates of all tensors together and a row is one feature
-of every coordinate. Rows are contiguous in memory, so that XLA vectorises over
-coordinates, and the number of operations does not grow with the features.
-Per-tensor quantities are matrices [rows, T], one column per tensor.
+is the number of columns, one for every coordinate of all tensors together, and
+a row is one feature of every coordinate. Rows are contiguous in memory, so that
+XLA vectorises over coordinates, and the number of operations does not grow with
+the features. Per-tensor quantities are matrices [rows, T], one column per
+tensor.
 
-Many tensors lie in the order of their sizes: tensors of one size are then one
-block, which is summed or filled at once, so that the number of operations grows
-with the number of different sizes rather than with that of tensors.
+Many or large tensors are padded to whole blocks of columns. What is summed or
+filled per tensor then is so per block first, in one operation for all blocks,
+and the many columns fall into chunks of equal length, see `columns`. Columns
+that pad a tensor hold zeros after `flatten` and `join`, and numbers of no
+meaning after the steps of a rule; sums leave them out.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-# Up to this number of tensors, columns are in the order of the tensors.
+# Up to this number of tensors and of coordinates there is no padding.
 _FEW_TENSORS = 16
+_FEW_COORDINATES = 16384
+# Columns of a chunk. A hundred rows of so many fit into a core's cache.
+_CHUNK = 2048
+# Blocks are the largest that pad by no more than this part of all coordinates.
+_MAX_PADDING = 1 / 16
+_SMALLEST_BLOCK = 8
 
 
 class Layout:
-  """Where each tensor of a list lies among the columns of a flat matrix."""
+  """Where each tensor of a list lies among the columns of a flat matrix.
 
-  def __init__(self, shapes: Sequence[Sequence[int]]):
+  Attributes:
+    shapes: the static shapes of the tensors.
+    sizes: their numbers of coordinates.
+    num_coordinates: that of all tensors together.
+    num_columns: N, which is more where tensors are padded.
+    chunk: columns of a chunk; None where all columns are one.
+    block: columns of a block; None where tensors are not padded.
+  """
+
+  def __init__(self, shapes: Sequence[Sequence[int]], padded: bool = True):
     """Lays out tensors of the given static shapes in order.
+
+    Args:
+      shapes: the shapes.
+      padded: whether many or large tensors are padded.
 
     Raises:
       ValueError: if there is no tensor or a dimension is unknown.
@@ -39,32 +60,56 @@ class Layout:
           f"params[{index}] has shape {shape}; every dimension must be known."
         )
     self.sizes = [shape.num_elements() for shape in self.shapes]
-    # The tensors in the order of their columns, and their sizes in groups.
-    self._order = list(range(len(self.sizes)))
-    self._groups = [(size, 1) for size in self.sizes]
-    if len(self.sizes) > _FEW_TENSORS:
-      self._order.sort(key=self.sizes.__getitem__)
-      ordered = itertools.groupby(self.sizes[i] for i in self._order)
-      self._groups = [(size, len(list(group))) for size, group in ordered]
-    self._positions = np.argsort(self._order)
+    self.num_coordinates = sum(self.sizes)
+    is_large = self.num_coordinates > _FEW_COORDINATES
+    self.block = self.chunk = None
+    self._widths = self.sizes
+    if padded and (is_large or len(self.sizes) > _FEW_TENSORS):
+      self.block = _block(self.sizes)
+      self._widths = [_round_up(size, self.block) for size in self.sizes]
+      if is_large:
+        self.chunk = _CHUNK
+        # Its own columns and the rest of the last chunk belong to the last one.
+        rest = -sum(self._widths) % _CHUNK
+        self._widths[-1] += rest
+    self.num_columns = sum(self._widths)
+
+  def __eq__(self, other):
+    return isinstance(other, Layout) and self._key == other._key
+
+  def __hash__(self):
+    return hash(self._key)
+
+  @property
+  def _key(self):
+    return tuple(map(tuple, self.shapes)), self.block, self.chunk
 
   @classmethod
-  def of(cls, tensors: Sequence[tf.Tensor]) -> "Layout":
+  def of(cls, tensors: Sequence[tf.Tensor], padded: bool = True) -> "Layout":
     """The layout of these tensors."""
-    return cls([tensor.shape for tensor in tensors])
+    return cls([tensor.shape for tensor in tensors], padded)
 
   def flatten(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Joins tensors of this layout's shapes to one row [1, N]."""
     return self.join([tf.reshape(tensor, [1, -1]) for tensor in tensors])
 
   def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Joins one block [rows, n] per tensor to [rows, N]."""
-    return tf.concat([blocks[i] for i in self._order], axis=1)
+    """Joins one matrix [rows, n] per tensor to [rows, N]."""
+    parts = []
+    for part, size, width in zip(blocks, self.sizes, self._widths, strict=True):
+      parts.append(part)
+      if width > size:
+        parts.append(tf.zeros([part.shape[0], width - size], part.dtype))
+    return tf.concat(parts, axis=1)
 
   def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
-    """Cuts [rows, N] into one block [rows, n] per tensor."""
-    blocks = tf.split(rows, [self.sizes[i] for i in self._order], axis=1)
-    return [blocks[position] for position in self._positions]
+    """Cuts [rows, N] into one matrix [rows, n] per tensor."""
+    if self.block is None:
+      return tf.split(rows, self.sizes, axis=1)
+    widths = []
+    for size, width in zip(self.sizes, self._widths, strict=True):
+      widths += [size, width - size]
+    return tf.split(rows, widths, axis=1)[::2]
 
   def unflatten(self, row: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [1, N] into tensors of the original shapes."""
@@ -94,64 +139,139 @@ class Layout:
 
   def sum(self, rows: tf.Tensor) -> tf.Tensor:
     """Sums [rows, N] over each tensor's columns: [rows, T]."""
+    if self.block is not None:
+      rows = tf.where(self.is_coordinate(), rows, tf.zeros_like(rows))
+    return self._sum_all(rows)
 
-    # Sum and spread are each other's adjoint. Saying so keeps shape arithmetic
-    # out of their gradients, which XLA cannot compile in a loop that is
-    # differentiated twice.
+  # Sums of all columns and `spread` are each other's adjoint. Saying so keeps
+  # shape arithmetic out of their gradients, which XLA cannot compile in a loop
+  # that is differentiated twice.
+
+  def _sum_all(self, rows):
+    """As `sum`, with the columns that pad."""
+
     @tf.custom_gradient
     def total(x):
-      widths = [size * count for size, count in self._groups]
-      sums = []
-      for block, (size, count) in zip(
-        tf.split(x, widths, axis=1), self._groups, strict=True
-      ):
-        if count == 1:
-          sums.append(tf.reduce_sum(block, axis=1, keepdims=True))
-        else:
-          block = tf.reshape(block, [x.shape[0], count, size])
-          sums.append(tf.reduce_sum(block, axis=2))
-      return self._permute(
-        tf.concat(sums, axis=1), self._positions
-      ), self.spread
+      return self._total(x), self.spread
 
     return total(rows)
 
   def spread(self, columns: tf.Tensor) -> tf.Tensor:
-    """Repeats each tensor's column over its coordinates: [rows, N]."""
+    """Repeats each tensor's column over its columns: [rows, N]."""
 
     @tf.custom_gradient
     def repeat(x):
-      height = x.shape[0]
-      counts = [count for _, count in self._groups]
-      blocks = []
-      for column, (size, count) in zip(
-        tf.split(self._permute(x, self._order), counts, axis=1),
-        self._groups,
-        strict=True,
-      ):
-        if count == 1:
-          blocks.append(tf.broadcast_to(column, [height, size]))
-        else:
-          block = tf.broadcast_to(
-            column[:, :, tf.newaxis], [height, count, size]
-          )
-          blocks.append(tf.reshape(block, [height, count * size]))
-      return tf.concat(blocks, axis=1), self.sum
+      return self._repeat(x), self._sum_all
 
     return repeat(columns)
 
-  def _permute(self, columns, order):
-    """Columns [rows, T] in another order."""
-    if len(self._order) <= _FEW_TENSORS:
-      return columns
-    return tf.gather(columns, order, axis=1)
+  def _total(self, rows):
+    if self.block is not None:
+      return self.sum_blocks(sum_in_blocks(rows, self.block))
+    sums = [
+      tf.reduce_sum(part, axis=1, keepdims=True) for part in self.split(rows)
+    ]
+    return tf.concat(sums, axis=1)
+
+  def _repeat(self, columns):
+    if self.block is not None:
+      return fill_blocks(self.of_blocks(columns), self.block)
+    parts = tf.split(columns, len(self.sizes), axis=1)
+    height = columns.shape[0]
+    return tf.concat(
+      [
+        tf.broadcast_to(part, [height, size])
+        for part, size in zip(parts, self.sizes, strict=True)
+      ],
+      axis=1,
+    )
+
+  def of_blocks(self, columns: tf.Tensor) -> tf.Tensor:
+    """Each block's column of [rows, T]: [rows, G] for G blocks."""
+    return tf.gather(columns, self._tensor_of_block, axis=1)
+
+  def sum_blocks(self, columns: tf.Tensor) -> tf.Tensor:
+    """Sums [rows, G] over the blocks of each tensor: [rows, T]."""
+    membership = tf.one_hot(
+      self._tensor_of_block, len(self.sizes), dtype=columns.dtype
+    )
+    return tf.matmul(columns, membership)
+
+  def is_coordinate(self) -> tf.Tensor:
+    """Which columns do not just pad: bool [1, N]."""
+    return is_coordinate(self.coordinates_of_blocks, self.block)
+
+  @property
+  def coordinates_of_blocks(self) -> np.ndarray:
+    """How many columns of each block do not just pad: int32 [1, G]."""
+    counts = [
+      np.clip(size - np.arange(0, width, self.block), 0, self.block)
+      for size, width in zip(self.sizes, self._widths, strict=True)
+    ]
+    return np.concatenate(counts)[np.newaxis].astype(np.int32)
+
+  @property
+  def _tensor_of_block(self):
+    return np.repeat(
+      np.arange(len(self.sizes), dtype=np.int32),
+      [width // self.block for width in self._widths],
+    )
 
   def mean(self, rows: tf.Tensor) -> tf.Tensor:
     """Means of [rows, N] over each tensor's columns: [rows, T]."""
-    counts = tf.constant([[max(s, 1) for s in self.sizes]], rows.dtype)
-    return self.sum(rows) / counts
+    return self.mean_of_sum(self.sum(rows))
 
-  @property
-  def num_coordinates(self) -> int:
-    """N, the number of coordinates of all tensors together."""
-    return sum(self.sizes)
+  def mean_of_sum(self, sums: tf.Tensor) -> tf.Tensor:
+    """Means over each tensor's columns from sums over them, [rows, T]."""
+    counts = tf.constant([[max(s, 1) for s in self.sizes]], sums.dtype)
+    return sums / counts
+
+  def mean_of_all(self, rows: tf.Tensor) -> tf.Tensor:
+    """Means of [rows, N] over the columns of all tensors: [rows, 1]."""
+    if self.block is None:
+      return tf.reduce_mean(rows, axis=1, keepdims=True)
+    total = tf.reduce_sum(self.sum(rows), axis=1, keepdims=True)
+    return total / self.num_coordinates
+
+
+def fill_blocks(columns: tf.Tensor, block: int) -> tf.Tensor:
+  """Repeats each block's column: [rows, G] to [rows, G * block]."""
+  rows, num_blocks = columns.shape
+  repeated = tf.broadcast_to(
+    columns[:, :, tf.newaxis], [rows, num_blocks, block]
+  )
+  return tf.reshape(repeated, [rows, num_blocks * block])
+
+
+def sum_in_blocks(rows: tf.Tensor, block: int) -> tf.Tensor:
+  """Sums [rows, G * block] over the columns of each block: [rows, G]."""
+  height, width = rows.shape
+  blocks = tf.reshape(rows, [height, width // block, block])
+  return tf.reduce_sum(blocks, axis=2)
+
+
+def is_coordinate(counts: tf.Tensor, block: int) -> tf.Tensor:
+  """Which columns do not just pad: bool [1, G * block].
+
+  Args:
+    counts: how many of each block's columns do not, int32 [1, G].
+    block: columns of a block; those that pad are the last ones.
+  """
+  places = tf.range(block)[tf.newaxis, tf.newaxis]
+  flags = places < tf.convert_to_tensor(counts)[:, :, tf.newaxis]
+  return tf.reshape(flags, [1, -1])
+
+
+def _round_up(number, step):
+  return -(-number // step) * step
+
+
+def _block(sizes):
+  """Columns of a block for tensors of these sizes, a power of two."""
+  block = _CHUNK
+  while block > _SMALLEST_BLOCK:
+    padding = sum(_round_up(size, block) - size for size in sizes)
+    if padding <= _MAX_PADDING * sum(sizes):
+      return block
+    block //= 2
+  return block

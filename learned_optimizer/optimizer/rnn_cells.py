@@ -1,5 +1,6 @@
 """RNN cells of the recurrent rules, with features along the rows."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,40 +14,42 @@ class Affine(NamedTuple):
   matrix: tf.Tensor
   bias: tf.Tensor
 
+  @classmethod
+  def of(cls, weights: Weights, scope: str) -> "Affine":
+    """The map of the weights `LOL/<scope>/Affine/{Matrix,Bias}`."""
+    scope = f"LOL/{scope}/Affine"
+    return cls(weights[f"{scope}/Matrix"], weights[f"{scope}/Bias"])
+
+  @classmethod
+  def read_out(cls, weights: Weights, kind: str) -> "Affine":
+    """The map of the weights `LOL/<kind>_weights` and `LOL/<kind>_bias`."""
+    return cls(weights[f"LOL/{kind}_weights"], weights[f"LOL/{kind}_bias"])
+
+  @classmethod
+  def constant(cls, columns: tf.Tensor, value: float) -> "Affine":
+    """A map of columns to a constant, where there is nothing learned.
+
+    Its weights are zero rather than none, so that NaN passes as when learned.
+    """
+    matrix = tf.zeros([columns.shape[0], 1], columns.dtype)
+    return cls(matrix, tf.constant([value], columns.dtype))
+
   def __call__(self, columns: tf.Tensor) -> tf.Tensor:
     """Maps [inputs, M] to [outputs, M]."""
     product = tf.matmul(self.matrix, columns, transpose_a=True)
     return product + self.bias[:, tf.newaxis]
 
 
-def read_out(
-  weights: Weights,
-  kind: str,
-  hidden: tf.Tensor,
-  learned: bool,
-  constant: float,
-) -> tf.Tensor:
-  """An affine map of the hidden states to one row.
-
-  Args:
-    weights: with `LOL/<kind>_weights` [units, 1] and `LOL/<kind>_bias` [1].
-    kind: what is read out.
-    hidden: [units, M].
-    learned: whether there are such weights.
-    constant: the result where there are none.
-
-  Returns:
-    [1, M].
-  """
-  if learned:
-    readout = Affine(
-      weights[f"LOL/{kind}_weights"], weights[f"LOL/{kind}_bias"]
-    )
-  else:
-    # Zero weights rather than none, so that NaN passes as when learned.
-    matrix = tf.zeros([hidden.shape[0], 1], hidden.dtype)
-    readout = Affine(matrix, tf.constant([constant], hidden.dtype))
-  return readout(hidden)
+def apply_together(
+  maps: Mapping[str, Affine], columns: tf.Tensor
+) -> dict[str, tf.Tensor]:
+  """Several affine maps [inputs, 1] of columns [inputs, M]: rows [1, M]."""
+  together = Affine(
+    tf.concat([one.matrix for one in maps.values()], axis=1),
+    tf.concat([one.bias for one in maps.values()], axis=0),
+  )
+  rows = tf.split(together(columns), len(maps), axis=0)
+  return dict(zip(maps, rows, strict=True))
 
 
 class BiasGRU(NamedTuple):
@@ -59,6 +62,15 @@ class BiasGRU(NamedTuple):
 
   gates: Affine
   candidate: Affine
+
+  @classmethod
+  def of(cls, weights: Weights, scope: str) -> "BiasGRU":
+    """The cell of the weights below `LOL/<scope>/BiasGRUCell`."""
+    scope = f"{scope}/BiasGRUCell"
+    return cls(
+      Affine.of(weights, f"{scope}/gates"),
+      Affine.of(weights, f"{scope}/candidate"),
+    )
 
   def __call__(
     self, inputs: tf.Tensor, state: tf.Tensor, bias: tf.Tensor | None = None

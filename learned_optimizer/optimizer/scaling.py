@@ -23,22 +23,34 @@ def asinh(x: tf.Tensor) -> tf.Tensor:
   return tf.math.log(x + tf.sqrt(1.0 + tf.square(x)))
 
 
+def is_fresh(mean_squares: tf.Tensor, layout: Layout) -> tf.Tensor:
+  """Where a running mean of squares has not yet begun, as 1 and else 0.
+
+  Args:
+    mean_squares: the mean so far, [n, N].
+    layout: of the columns. A mean counts as not yet begun only where it is
+      exactly zero for the whole tensor, so that coordinates whose gradients
+      are zero keep theirs.
+
+  Returns:
+    [n, T].
+  """
+  used = tf.cast(tf.not_equal(mean_squares, 0.0), mean_squares.dtype)
+  return tf.cast(tf.equal(layout.sum(used), 0.0), mean_squares.dtype)
+
+
 def mean_squared(
-  values: tf.Tensor, decay: tf.Tensor, previous: tf.Tensor, layout: Layout
+  values: tf.Tensor, decay: tf.Tensor, previous: tf.Tensor, fresh: tf.Tensor
 ) -> tf.Tensor:
   """Running mean of squares, without memory where there is nothing to keep.
 
   Args:
-    values: what is squared, [n, N].
+    values: what is squared, [n, M].
     decay: weight of the past, in [0, 1], broadcastable to `values`.
-    previous: the mean so far, [n, N].
-    layout: of the columns. A mean counts as not yet begun only where it is
-      exactly zero for the whole tensor, so that coordinates whose gradients
-      are zero keep theirs.
+    previous: the mean so far, [n, M].
+    fresh: 1 where it has not yet begun, see `is_fresh`, else 0; [n, M].
   """
-  used = layout.sum(tf.cast(tf.not_equal(previous, 0.0), previous.dtype))
-  fresh = layout.spread(tf.cast(tf.equal(used, 0.0), previous.dtype)) > 0.5
-  decay = tf.where(fresh, tf.zeros_like(decay), decay)
+  decay = tf.where(fresh > 0.5, tf.zeros_like(decay), decay)
   return (1.0 - decay) * (tf.square(values) + 1e-12) + decay * previous
 
 

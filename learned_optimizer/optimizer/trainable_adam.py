@@ -95,7 +95,7 @@ class TrainableAdamRule(Rule):
   def init_state(
     self, weights: Weights, params: Sequence[tf.Tensor], draws: Draws
   ) -> State:
-    row = tf.zeros([1, Layout.of(params).num_coordinates], params[0].dtype)
+    row = tf.zeros([1, Layout.of(params).num_columns], params[0].dtype)
     return dict.fromkeys(self.slot_keys(), row)
 
   def slot_keys(self) -> list[str]:

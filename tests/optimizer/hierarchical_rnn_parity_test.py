@@ -13,6 +13,7 @@ from learned_optimizer.optimizer.hierarchical_rnn import (
   HierarchicalRNN,
   HierarchicalRNNRule,
 )
+from learned_optimizer.optimizer.hierarchical_rnn_cell import CoordinateCell
 from tests.optimizer import reference, stepper
 from tests.optimizer.unroller import (
   METARUN_SETTINGS,
@@ -245,17 +246,17 @@ def test_two_bowls_with_attention():
   assert min(moved) > 1e-5
 
 
-class FeatureRecorder(HierarchicalRNNRule):
-  """Keeps the inputs of level 0."""
-
-  def _features(self, *args):
-    self.features = super()._features(*args)
-    return self.features
-
-
 @jit_compile
-def test_two_bowls_step_by_step(jit_compile):
-  rule = FeatureRecorder(**FIXED_LR)
+def test_two_bowls_step_by_step(jit_compile, monkeypatch):
+  rule = HierarchicalRNNRule(**FIXED_LR)
+  inputs_of_level_0 = []
+  features_of = CoordinateCell._features
+
+  def recorded(*args):
+    inputs_of_level_0.append(features_of(*args))
+    return inputs_of_level_0[-1]
+
+  monkeypatch.setattr(CoordinateCell, "_features", recorded)
   weights = {k: tf.constant(v) for k, v in weights_for(**FIXED_LR).items()}
   problem = reference.bowls()
 
@@ -263,7 +264,7 @@ def test_two_bowls_step_by_step(jit_compile):
   def step(params, state):
     grads = tf.gradients(problem.objective(params), params)
     update = rule.update(weights, params, grads, state)
-    return update.params, update.state, rule.features
+    return update.params, update.state, inputs_of_level_0[-1]
 
   params = problem.init_tensors()
   state = rule.init_state(weights, params, {})

@@ -106,50 +106,71 @@ def test_derivatives_of_sum_and_spread(jit_compile):
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)
 
 
-# More than are kept in order, of few sizes.
+# More than are left unpadded.
 MANY = [(2, 3), (), (4,), (3, 2), (0, 2)] * 5
+LARGE = [(150, 200), (7,), (), (0,)]
 
 
-def test_many_tensors():
-  slices, num_coordinates = columns_of(MANY)
-  layout = Layout(MANY)
+@pytest.mark.parametrize("shapes", [MANY, LARGE], ids=["many", "large"])
+def test_padded_tensors(shapes):
+  slices, num_coordinates = columns_of(shapes)
+  layout = Layout(shapes)
+  assert layout.num_coordinates == num_coordinates < layout.num_columns
   generator = np.random.default_rng(0)
-  arrays = [generator.normal(size=shape) for shape in MANY]
+  arrays = [generator.normal(size=shape) for shape in shapes]
   row = layout.flatten([tf.constant(array) for array in arrays])
-  assert row.shape == [1, num_coordinates]
+  assert row.shape == [1, layout.num_columns]
   for array, tensor in zip(arrays, layout.unflatten(row), strict=True):
     np.testing.assert_array_equal(tensor, array)
+  sums = [array.sum() for array in arrays]
+  # What is in padding columns does not count.
+  noise = tf.where(layout.is_coordinate(), row, np.nan)
+  np.testing.assert_allclose(layout.sum(noise), [sums], atol=1e-12)
   np.testing.assert_allclose(
-    layout.sum(row), [[array.sum() for array in arrays]]
+    layout.mean_of_all(noise), [[sum(sums) / num_coordinates]], atol=1e-12
   )
-  columns = generator.normal(size=[2, len(MANY)])
+  columns = generator.normal(size=[2, len(shapes)])
   spread = layout.spread(tf.constant(columns))
-  for i, block in enumerate(layout.split(spread)):
+  for i, part in enumerate(layout.split(spread)):
     width = slices[i].stop - slices[i].start
-    np.testing.assert_array_equal(block, np.tile(columns[:, i : i + 1], width))
-  np.testing.assert_array_equal(layout.join(layout.split(spread)), spread)
+    np.testing.assert_array_equal(part, np.tile(columns[:, i : i + 1], width))
+  joined = layout.join(layout.split(spread))
+  np.testing.assert_array_equal(
+    joined, tf.where(layout.is_coordinate(), spread, 0.0)
+  )
   per_tensor = layout.to_slots({"a": spread})
   np.testing.assert_array_equal(
-    layout.from_slots(per_tensor, ["a"])["a"], spread
+    layout.from_slots(per_tensor, ["a"])["a"], joined
   )
+
+
+def test_padding_is_little():
+  for shapes in (
+    [(784, 128), (128,), (128, 10), (10,)],
+    [(90, 80), (80,)] * 75,
+  ):
+    layout = Layout(shapes)
+    assert layout.num_columns <= 1.1 * layout.num_coordinates
+    assert layout.num_columns % layout.chunk == 0
+    assert layout.chunk % layout.block == 0
 
 
 def test_the_number_of_operations_does_not_grow_with_the_tensors():
   def count(shapes):
     layout = Layout(shapes)
     with tf.Graph().as_default() as graph:
-      rows = tf.constant(np.zeros([3, layout.num_coordinates]))
+      rows = tf.constant(np.zeros([3, layout.num_columns]))
       layout.spread(layout.mean(rows))
     return len(graph.get_operations())
 
-  assert count([(3,), (4,)] * 100) == count([(3,), (4,)] * 10)
+  assert count([(3,), (4,)] * 200) == count([(3,), (4,)] * 100)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_derivatives_of_many_tensors(jit_compile):
   """Sum and spread are adjoint, in a loop that is differentiated twice."""
   layout = Layout(MANY)
-  x = tf.random.stateless_normal([2, layout.num_coordinates], [0, 1])
+  x = tf.random.stateless_normal([2, layout.num_columns], [0, 1])
 
   @tf.function(jit_compile=jit_compile)
   def second_derivative(spread_sum):
@@ -160,10 +181,9 @@ def test_derivatives_of_many_tensors(jit_compile):
     (first,) = tf.gradients(tf.reduce_sum(y), [x])
     return tf.gradients(tf.reduce_sum(first**2), [x])[0]
 
-  membership = np.zeros([layout.num_coordinates, len(MANY)], np.float32)
-  marks = layout.spread(tf.eye(len(MANY)))
-  membership[:] = marks.numpy().T
-  projection = tf.constant(membership @ membership.T)
+  spread = layout.spread(tf.eye(len(MANY)))
+  summed = tf.where(layout.is_coordinate(), spread, 0.0)
+  projection = tf.matmul(summed, spread, transpose_a=True)
   np.testing.assert_allclose(
     second_derivative(lambda rows: layout.spread(layout.sum(rows))),
     second_derivative(lambda rows: tf.matmul(rows, projection)),

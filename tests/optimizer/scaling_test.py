@@ -31,8 +31,11 @@ def test_mean_squared_begins_anew_where_a_tensor_has_no_past():
   """Two tensors of two coordinates: a zero beside a past keeps its decay."""
   values = tf.constant([[3.0, -0.5, 3.0, -0.5]])
   previous = tf.constant([[4.0, 0.0, 0.0, 0.0]])
+  layout = Layout([[2], [2]])
+  fresh = scaling.is_fresh(previous, layout)
+  np.testing.assert_array_equal(fresh, [[0.0, 1.0]])
   actual = scaling.mean_squared(
-    values, tf.constant([[0.75]]), previous, Layout([[2], [2]])
+    values, tf.constant([[0.75]]), previous, layout.spread(fresh)
   )
   np.testing.assert_allclose(actual, [[5.25, 0.0625, 9.0, 0.25]], rtol=1e-6)
 
@@ -40,8 +43,8 @@ def test_mean_squared_begins_anew_where_a_tensor_has_no_past():
 def test_mean_squared_of_zeros_is_not_zero():
   """So that a tensor whose mean square is zero is one without a past."""
   zeros = tf.zeros([1, 1])
-  fresh = scaling.mean_squared(zeros, zeros, zeros, Layout([[1]]))
-  np.testing.assert_allclose(fresh, [[1e-12]], rtol=1e-6)
+  first = scaling.mean_squared(zeros, zeros, zeros, tf.ones([1, 1]))
+  np.testing.assert_allclose(first, [[1e-12]], rtol=1e-6)
 
 
 def test_rms_scale():

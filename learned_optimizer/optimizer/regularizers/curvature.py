@@ -36,7 +36,7 @@ class Hessian:
       ValueError: there is no parameter, a shape is not fully defined, or a
         gradient is missing.
     """
-    self._layout = Layout.of(params)
+    self._layout = Layout.of(params, padded=False)
     for index, gradient in enumerate(gradients):
       if gradient is None:
         raise ValueError(
