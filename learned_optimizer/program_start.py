@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from absl import flags, logging
 
+from learned_optimizer import xla_settings
+
 # Flags of both programs that are accepted for the sake of old command lines.
 _WITHOUT_EFFECT = ("nan_l2_reg",)
 
@@ -45,6 +47,8 @@ def run(
   if not values["verbosity"].present:
     # What libraries tell of their progress is nothing for a program's user.
     logging.set_verbosity(logging.WARNING)
+  xla_settings.compile_quickly()
+  xla_settings.keep_programs()
   import_tensorflow_quietly()
   from learned_optimizer import metaopt
 

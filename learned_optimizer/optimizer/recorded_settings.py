@@ -12,6 +12,8 @@ OPTIMIZERS = (
   "GlobalLearningRate",
   "LearningRateSchedule",
   "TrainableAdam",
+  "L2ODM",
+  "RNNProp",
 )
 # Settings that an optimizer has under the same name: name, default, help. The
 # defaults are those of the original program, not those of the rules.
@@ -26,6 +28,7 @@ SWITCHES = (
   ("use_log_objective", True, "meta-objective is the mean log objective"),
   ("use_attention", False, "take gradients at a learned point"),
   ("use_second_derivatives", True, "differentiate inner gradients as well"),
+  ("checkpoint_gradients", False, "save memory, recompute unrolls"),
   ("use_gradient_shortcut", True, "add a linear map of scaled gradients"),
   ("use_lr_shortcut", False, "input the learning rate relative to 1e-3"),
   ("use_grad_products", True, "input products of adjacent gradient scales"),

@@ -44,6 +44,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     obj_train_max_multiplier: float = -1,
     use_second_derivatives: bool = True,
     use_numerator_epsilon: bool = False,
+    checkpoint_gradients: bool = False,
     **unused_settings,
   ):
     """Sets the optimizer up.
@@ -57,6 +58,9 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         objective, where positive.
       use_second_derivatives: let meta-gradients flow through gradients.
       use_numerator_epsilon: where the log objective has its epsilon.
+      checkpoint_gradients: keep less of an unroll for its meta-gradients, and
+        recompute it; takes a third more time, and memory grows with the square
+        root of the number of steps.
       **unused_settings: ignored, so that one set of settings fits every
         optimizer.
     """
@@ -69,6 +73,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       obj_train_max_multiplier,
       use_second_derivatives,
       use_attention,
+      checkpoint_gradients,
     )
     self._graph = tf.compat.v1.get_default_graph()
     self._global_state_variables = weakref.WeakKeyDictionary()

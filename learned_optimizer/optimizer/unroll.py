@@ -6,6 +6,7 @@ respect to the rule's weights are the meta-gradients of truncated
 backpropagation through time (arXiv 1703.04813, section 4).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from learned_optimizer.optimizer import sparse
 from learned_optimizer.optimizer.imitation import Teacher
+from learned_optimizer.optimizer.recompute import recomputed
 from learned_optimizer.optimizer.regularizers.regularization import (
   Regularization,
 )
@@ -33,6 +35,8 @@ class UnrollSettings(NamedTuple):
       objective reaches this multiple of the initial one.
     use_second_derivatives: let meta-gradients flow through inner gradients.
     use_attention: take gradients at the attended parameters.
+    checkpoint_gradients: for meta-gradients keep what some steps start from,
+      and recompute the rest.
     regularization: what is added to the objectives; None for nothing.
     teacher: whose steps the parameters take and the rule is to imitate; None
       for the rule's own steps.
@@ -43,6 +47,7 @@ class UnrollSettings(NamedTuple):
   obj_train_max_multiplier: float = -1.0
   use_second_derivatives: bool = True
   use_attention: bool = False
+  checkpoint_gradients: bool = False
   regularization: Regularization | None = None
   teacher: Teacher | None = None
 
@@ -186,7 +191,7 @@ def unroll(
       going &= last_objective < limit
     return going
 
-  def run_step(step, sums, last_objective, carried, records):
+  def run_step(first, weights, step, sums, last_objective, carried, records):
     params, sums, records = carried.params, dict(sums), dict(records)
     if teacher:
       # They come from the teacher: no weight of the rule influences them.
@@ -214,8 +219,8 @@ def unroll(
       watched = batch_objective
       if settings.use_attention:
         watched = objective_on_batch(params)
-      records["batch"] = records["batch"].write(step, watched)
-    records["all"] = records["all"].write(step + 1, objective)
+      records["batch"] = records["batch"].write(step - first, watched)
+    records["all"] = records["all"].write(step - first, objective)
     sums["objectives"] += steps.obj_weights[step] * watched
     if regularization:
       probes = regularization.regularizer.at_step(steps.regularizer_draws, step)
@@ -251,22 +256,35 @@ def unroll(
     )
     return step + 1, sums, objective, carried, records
 
+  record_names = ["all"]
+  if steps.observed is not None:
+    record_names.append("batch")
+
+  def run_steps(length, weights, first, sums, last_objective, carried):
+    """Runs up to `length` steps, and stacks what they record."""
+    records = {name: _record(length, zero) for name in record_names}
+    *end, records = tf.while_loop(
+      keep_going,
+      functools.partial(run_step, first, weights),
+      (first, sums, last_objective, carried, records),
+      maximum_iterations=length,
+    )
+    return *end, {key: record.stack() for key, record in records.items()}
+
   # The loop carries a sum only where there is something to add up.
   sums = {"objectives": zero}
   if alpha:
     sums["penalties"] = zero
   if teacher:
     sums["imitation"] = zero
-  records = {"all": _record(capacity + 1, zero).write(0, start_objective)}
-  if steps.observed is not None:
-    records["batch"] = _record(capacity, zero)
-  num_run, sums, _, end, records = tf.while_loop(
-    keep_going,
-    run_step,
-    (tf.constant(0), sums, start_objective, start, records),
-    maximum_iterations=capacity,
-  )
-  objectives = records["all"].stack()
+  begin = (tf.constant(0), sums, start_objective, start)
+  if settings.checkpoint_gradients:
+    num_run, sums, _, end, records = _in_segments(
+      run_steps, keep_going, capacity, weights, begin, record_names
+    )
+  else:
+    num_run, sums, _, end, records = run_steps(capacity, weights, *begin)
+  objectives = tf.concat([[start_objective], records["all"]], axis=0)
   if teacher:
     meta_objective = sums["imitation"]
   else:
@@ -275,10 +293,44 @@ def unroll(
     )
     if alpha:
       meta_objective += sums["penalties"]
-  batch_objectives = records["batch"].stack() if "batch" in records else None
   return Unrolled(
-    meta_objective, objectives, num_run + 1, batch_objectives, end
+    meta_objective, objectives, num_run + 1, records.get("batch"), end
   )
+
+
+def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):
+  """Runs segments of steps, each of which is run again for its gradient.
+
+  With segments as long as there are of them, memory grows with the square root
+  of the number of steps.
+  """
+  root = tf.sqrt(tf.cast(capacity, tf.float32))
+  length = tf.cast(tf.math.ceil(root), tf.int32)
+  num_segments = -(-capacity // length)
+  run_segment = recomputed(functools.partial(run_steps, length))
+
+  def step(index, *state):
+    *progress, records = state
+    *progress, segment = run_segment(weights, *progress)
+    row = tf.one_hot(index, num_segments)[:, tf.newaxis]
+    records = {
+      key: record + tf.cast(row, record.dtype) * segment[key]
+      for key, record in records.items()
+    }
+    return index + 1, *progress, records
+
+  records = dict.fromkeys(
+    record_names, tf.zeros([num_segments, length], begin[2].dtype)
+  )
+  _, *end, records = tf.while_loop(
+    lambda index, *state: keep_going(*state),
+    step,
+    (tf.constant(0), *begin, records),
+    maximum_iterations=num_segments,
+  )
+  return *end, {
+    key: tf.reshape(record, [-1])[:capacity] for key, record in records.items()
+  }
 
 
 def _record(size, scalar):

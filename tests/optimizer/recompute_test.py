@@ -1,0 +1,73 @@
+"""Checkpointing of meta-gradients changes what is kept, and no number."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from learned_optimizer.optimizer.global_learning_rate import GlobalLearningRate
+from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+from learned_optimizer.optimizer.recompute import recomputed
+from learned_optimizer.problems.dataset import EMPTY_DATASET
+from tests.optimizer import reference
+from tests.optimizer.unroller import Unroller
+
+HIERARCHICAL = dict(
+  make_optimizer=HierarchicalRNN,
+  level_sizes=[2, 2, 2],
+  init_lr_range=(0.1, 0.1),
+  use_log_objective=True,
+  random_seed=1,
+)
+GLOBAL = dict(make_optimizer=GlobalLearningRate, initial_rate=0.1)
+
+
+@pytest.mark.parametrize(
+  "settings",
+  [
+    HIERARCHICAL,
+    GLOBAL | {"jit_compile": True},
+    # It diverges, and stops within a segment that is not the first.
+    GLOBAL | {"initial_rate": 1.2, "obj_train_max_multiplier": 1e4},
+  ],
+  ids=["hierarchical", "compiled", "stopped"],
+)
+def test_an_unroll_in_segments(settings):
+  plain, segmented = (
+    Unroller(
+      reference.bowls(),
+      EMPTY_DATASET,
+      checkpoint_gradients=checkpoint_gradients,
+      **settings,
+    )
+    for checkpoint_gradients in (False, True)
+  )
+  segmented.load(plain.session.run(plain.optimizer.weights))
+  # Neither a square nor the length of what is fed.
+  expected, actual = (
+    unroller.run(11, capacity=13) for unroller in (plain, segmented)
+  )
+  if "obj_train_max_multiplier" in settings:
+    assert 4 < len(expected["objs"]) < 12
+  assert any(np.any(grad) for grad in expected["grads"].values())
+  reference.assert_meta_gradients(actual.pop("grads"), expected.pop("grads"))
+  for a, e in zip(
+    tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True
+  ):
+    np.testing.assert_allclose(a, e, rtol=1e-6)
+
+
+def test_nothing_is_kept_but_the_arguments():
+  calls = []
+
+  def function(x, nest):
+    calls.append(x)
+    return {"a": tf.sin(x) * nest["y"], "n": nest["n"] + 1}
+
+  x, nest = tf.constant(0.5), {"y": tf.constant(2.0), "n": tf.constant(3)}
+  with tf.GradientTape() as tape:
+    tape.watch([x, nest["y"]])
+    result = recomputed(function)(x, nest)
+  assert result["n"] == 4
+  gradients = tape.gradient(result["a"], [x, nest["y"]])
+  np.testing.assert_allclose(gradients, [2 * np.cos(0.5), np.sin(0.5)])
+  assert len(calls) == 2
