@@ -12,6 +12,11 @@ filled per tensor then is so per block first, in one operation for all blocks,
 and the many columns fall into chunks of equal length, see `columns`. Columns
 that pad a tensor hold zeros after `flatten` and `join`, and numbers of no
 meaning after the steps of a rule; sums leave them out.
+
+Tensors may hold P instances of a problem along their first axis, see
+`instances`. Every tensor then counts as P tensors, one after the other, so that
+T is P times as many, and what there is once for a problem is a matrix
+[rows, P].
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +39,8 @@ class Layout:
 
   Attributes:
     shapes: the static shapes of the tensors.
+    num_instances: P, how many instances each of them holds along its first
+      axis; 1 where there is no such axis.
     sizes: their numbers of coordinates.
     num_coordinates: that of all tensors together.
     num_columns: N, which is more where tensors are padded.
@@ -41,12 +48,19 @@ class Layout:
     block: columns of a block; None where tensors are not padded.
   """
 
-  def __init__(self, shapes: Sequence[Sequence[int]], padded: bool = True):
+  def __init__(
+    self,
+    shapes: Sequence[Sequence[int]],
+    padded: bool = True,
+    num_instances: int = 1,
+  ):
     """Lays out tensors of the given static shapes in order.
 
     Args:
       shapes: the shapes.
       padded: whether many or large tensors are padded.
+      num_instances: how many instances each tensor holds along its first axis;
+        1 where there is no such axis.
 
     Raises:
       ValueError: if there is no tensor or a dimension is unknown.
@@ -59,20 +73,22 @@ class Layout:
         raise ValueError(
           f"params[{index}] has shape {shape}; every dimension must be known."
         )
+    self.num_instances = num_instances
     self.sizes = [shape.num_elements() for shape in self.shapes]
     self.num_coordinates = sum(self.sizes)
     is_large = self.num_coordinates > _FEW_COORDINATES
     self.block = self.chunk = None
-    self._widths = self.sizes
+    # Of one instance of each tensor.
+    self._sizes = self._widths = [size // num_instances for size in self.sizes]
+    # Columns behind all tensors.
+    self._rest = 0
     if padded and (is_large or len(self.sizes) > _FEW_TENSORS):
-      self.block = _block(self.sizes)
-      self._widths = [_round_up(size, self.block) for size in self.sizes]
+      self.block = _block(self._sizes)
+      self._widths = [_round_up(size, self.block) for size in self._sizes]
       if is_large:
         self.chunk = _CHUNK
-        # Its own columns and the rest of the last chunk belong to the last one.
-        rest = -sum(self._widths) % _CHUNK
-        self._widths[-1] += rest
-    self.num_columns = sum(self._widths)
+        self._rest = -sum(self._widths) * num_instances % _CHUNK
+    self.num_columns = sum(self._widths) * num_instances + self._rest
 
   def __eq__(self, other):
     return isinstance(other, Layout) and self._key == other._key
@@ -82,12 +98,18 @@ class Layout:
 
   @property
   def _key(self):
-    return tuple(map(tuple, self.shapes)), self.block, self.chunk
+    shapes = tuple(map(tuple, self.shapes))
+    return shapes, self.num_instances, self.block, self.chunk
 
   @classmethod
-  def of(cls, tensors: Sequence[tf.Tensor], padded: bool = True) -> "Layout":
+  def of(
+    cls,
+    tensors: Sequence[tf.Tensor],
+    padded: bool = True,
+    num_instances: int = 1,
+  ) -> "Layout":
     """The layout of these tensors."""
-    return cls([tensor.shape for tensor in tensors], padded)
+    return cls([tensor.shape for tensor in tensors], padded, num_instances)
 
   def flatten(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Joins tensors of this layout's shapes to one row [1, N]."""
@@ -96,20 +118,46 @@ class Layout:
   def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
     """Joins one matrix [rows, n] per tensor to [rows, N]."""
     parts = []
-    for part, size, width in zip(blocks, self.sizes, self._widths, strict=True):
-      parts.append(part)
-      if width > size:
-        parts.append(tf.zeros([part.shape[0], width - size], part.dtype))
+    for part, size, width in zip(
+      blocks, self._sizes, self._widths, strict=True
+    ):
+      parts += self._pad(part, width - size)
+    if self._rest:
+      parts.append(tf.zeros([parts[0].shape[0], self._rest], parts[0].dtype))
     return tf.concat(parts, axis=1)
+
+  def _pad(self, part, padding):
+    """One tensor's columns with those that pad each instance, in pieces."""
+    if not padding:
+      return [part]
+    rows = part.shape[0]
+    zeros = tf.zeros([rows, self.num_instances, padding], part.dtype)
+    if self.num_instances == 1:
+      return [part, zeros[:, 0]]
+    part = tf.concat([self._instances_of(part), zeros], axis=2)
+    return [tf.reshape(part, [rows, -1])]
+
+  def _instances_of(self, part):
+    """One tensor's columns as [rows, P, columns of an instance]."""
+    return tf.reshape(part, [part.shape[0], self.num_instances, -1])
 
   def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [rows, N] into one matrix [rows, n] per tensor."""
     if self.block is None:
       return tf.split(rows, self.sizes, axis=1)
     widths = []
-    for size, width in zip(self.sizes, self._widths, strict=True):
-      widths += [size, width - size]
-    return tf.split(rows, widths, axis=1)[::2]
+    for size, width in zip(self._sizes, self._widths, strict=True):
+      if self.num_instances == 1:
+        widths += [size, width - size]
+      else:
+        widths += [width * self.num_instances, 0]
+    parts = tf.split(rows, [*widths, self._rest], axis=1)[:-1:2]
+    if self.num_instances == 1:
+      return parts
+    return [
+      tf.reshape(self._instances_of(part)[:, :, :size], [rows.shape[0], -1])
+      for part, size in zip(parts, self._sizes, strict=True)
+    ]
 
   def unflatten(self, row: tf.Tensor) -> list[tf.Tensor]:
     """Cuts [1, N] into tensors of the original shapes."""
@@ -169,7 +217,8 @@ class Layout:
     if self.block is not None:
       return self.sum_blocks(sum_in_blocks(rows, self.block))
     sums = [
-      tf.reduce_sum(part, axis=1, keepdims=True) for part in self.split(rows)
+      tf.reduce_sum(self._instances_of(part), axis=2)
+      for part in self.split(rows)
     ]
     return tf.concat(sums, axis=1)
 
@@ -177,11 +226,10 @@ class Layout:
     if self.block is not None:
       return fill_blocks(self.of_blocks(columns), self.block)
     parts = tf.split(columns, len(self.sizes), axis=1)
-    height = columns.shape[0]
     return tf.concat(
       [
-        tf.broadcast_to(part, [height, size])
-        for part, size in zip(parts, self.sizes, strict=True)
+        fill_blocks(part, size)
+        for part, size in zip(parts, self._sizes, strict=True)
       ],
       axis=1,
     )
@@ -193,7 +241,7 @@ class Layout:
   def sum_blocks(self, columns: tf.Tensor) -> tf.Tensor:
     """Sums [rows, G] over the blocks of each tensor: [rows, T]."""
     membership = tf.one_hot(
-      self._tensor_of_block, len(self.sizes), dtype=columns.dtype
+      self._tensor_of_block, self.num_tensors, dtype=columns.dtype
     )
     return tf.matmul(columns, membership)
 
@@ -206,16 +254,28 @@ class Layout:
     """How many columns of each block do not just pad: int32 [1, G]."""
     counts = [
       np.clip(size - np.arange(0, width, self.block), 0, self.block)
-      for size, width in zip(self.sizes, self._widths, strict=True)
+      for size, width in self._parts()
     ]
     return np.concatenate(counts)[np.newaxis].astype(np.int32)
 
   @property
   def _tensor_of_block(self):
     return np.repeat(
-      np.arange(len(self.sizes), dtype=np.int32),
-      [width // self.block for width in self._widths],
+      np.arange(self.num_tensors, dtype=np.int32),
+      [width // self.block for _, width in self._parts()],
     )
+
+  def _parts(self):
+    """Size and width of each of T tensors; the last has what is behind it."""
+    sizes = np.repeat(self._sizes, self.num_instances)
+    widths = np.repeat(self._widths, self.num_instances)
+    widths[-1] += self._rest
+    return zip(sizes, widths, strict=True)
+
+  @property
+  def num_tensors(self) -> int:
+    """T."""
+    return len(self.shapes) * self.num_instances
 
   def mean(self, rows: tf.Tensor) -> tf.Tensor:
     """Means of [rows, N] over each tensor's columns: [rows, T]."""
@@ -223,15 +283,45 @@ class Layout:
 
   def mean_of_sum(self, sums: tf.Tensor) -> tf.Tensor:
     """Means over each tensor's columns from sums over them, [rows, T]."""
-    counts = tf.constant([[max(s, 1) for s in self.sizes]], sums.dtype)
+    counts = [[max(size, 1) for size, _ in self._parts()]]
+    counts = tf.constant(counts, sums.dtype)
     return sums / counts
 
+  # What there is once for a problem.
+
   def mean_of_all(self, rows: tf.Tensor) -> tf.Tensor:
-    """Means of [rows, N] over the columns of all tensors: [rows, 1]."""
-    if self.block is None:
+    """Means of [rows, N] over all columns of a problem: [rows, P]."""
+    if self.block is None and self.num_instances == 1:
       return tf.reduce_mean(rows, axis=1, keepdims=True)
-    total = tf.reduce_sum(self.sum(rows), axis=1, keepdims=True)
-    return total / self.num_coordinates
+    total = tf.reduce_sum(self._by_problem(self.sum(rows)), axis=1)
+    return total / (self.num_coordinates // self.num_instances)
+
+  def mean_over_tensors(self, columns: tf.Tensor) -> tf.Tensor:
+    """Means of [rows, T] over the tensors of a problem: [rows, P]."""
+    return tf.reduce_mean(self._by_problem(columns), axis=1)
+
+  def of_last_tensors(self, columns: tf.Tensor) -> tf.Tensor:
+    """What [rows, T] has for each problem's last tensor: [rows, P]."""
+    return columns[:, -self.num_instances :]
+
+  def add_to_tensors(
+    self, columns: tf.Tensor, of_problems: tf.Tensor
+  ) -> tf.Tensor:
+    """Adds [rows, P] to what [rows, T] has for the problem's tensors."""
+    if self.num_instances == 1:
+      return columns + of_problems
+    total = self._by_problem(columns) + of_problems[:, tf.newaxis]
+    return tf.reshape(total, [-1, self.num_tensors])
+
+  def repeat_over_tensors(self, of_problems: tf.Tensor) -> tf.Tensor:
+    """Repeats [rows, P] for each problem's tensors: [rows, T]."""
+    shape = [of_problems.shape[0], self.num_tensors]
+    return self.add_to_tensors(tf.zeros(shape, of_problems.dtype), of_problems)
+
+  def _by_problem(self, columns):
+    """[rows, T] as [rows, tensors of a problem, P]."""
+    shape = [columns.shape[0], len(self.shapes), self.num_instances]
+    return tf.reshape(columns, shape)
 
 
 def fill_blocks(columns: tf.Tensor, block: int) -> tf.Tensor:
@@ -246,8 +336,11 @@ def fill_blocks(columns: tf.Tensor, block: int) -> tf.Tensor:
 def sum_in_blocks(rows: tf.Tensor, block: int) -> tf.Tensor:
   """Sums [rows, G * block] over the columns of each block: [rows, G]."""
   height, width = rows.shape
-  blocks = tf.reshape(rows, [height, width // block, block])
-  return tf.reduce_sum(blocks, axis=2)
+  num_blocks = width // block
+  # On processors XLA multiplies matrices faster than it sums their rows.
+  blocks = tf.reshape(rows, [height * num_blocks, block])
+  sums = tf.matmul(blocks, tf.ones([block, 1], rows.dtype))
+  return tf.reshape(sums, [height, num_blocks])
 
 
 def is_coordinate(counts: tf.Tensor, block: int) -> tf.Tensor:
