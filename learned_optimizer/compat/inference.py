@@ -130,6 +130,8 @@ def _optimizer(has, path):
     "global_learning_rate": "GlobalLearningRate",
     "learning_rates": "LearningRateSchedule",
     "log_learning_rate": "TrainableAdam",
+    "input_projection/w": "RNNProp",
+    "linear/w": "L2ODM",
   }
   for mark, optimizer in marks.items():
     if mark in has:
@@ -164,6 +166,20 @@ def _coordinatewise_rnn(has):
     if sizes:
       told |= {"cell_cls": kind, "cell_sizes": sizes}
   return told, {}
+
+
+def _l2o_dm(has):
+  told, _ = _rnnprop(has)
+  if told and _size(has, "lstm_1/w_gates", 0) - told["layers"][0] == 1:
+    told["preprocess"] = "identity"
+  return told, {}
+
+
+def _rnnprop(has):
+  layers = []
+  while (name := f"lstm_{len(layers) + 1}/b_gates") in has:
+    layers.append(_size(has, name) // 4)
+  return ({"layers": layers} if layers and all(layers) else {}), {}
 
 
 def _hierarchical_rnn(has):
@@ -208,4 +224,6 @@ _READERS: Mapping[str, Callable] = {
   "HierarchicalRNN": _hierarchical_rnn,
   "CoordinatewiseRNN": _coordinatewise_rnn,
   "LearningRateSchedule": _learning_rate_schedule,
+  "L2ODM": _l2o_dm,
+  "RNNProp": _rnnprop,
 }

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from learned_optimizer import files
-from learned_optimizer.compat import arguments, exported, inference, packaged
+from learned_optimizer.compat import (
+  arguments,
+  exported,
+  inference,
+  l2l_files,
+  packaged,
+)
 from learned_optimizer.compat.learned_rule import LearnedRule
 from learned_optimizer.optimizer import checkpoints, recorded_settings
 from learned_optimizer.optimizer import settings as rule_settings
@@ -17,7 +23,8 @@ from learned_optimizer.optimizer.rule import Rule
 
 _RECORDED = "settings.json"
 _ACCEPTED = (
-  "the path of a run of metarun, of a TF1 checkpoint or of an exported folder"
+  "the path of a run of metarun, of a TF1 checkpoint, of a .l2l file or of an"
+  " exported folder"
 )
 # Files that stand for the folder that they are in.
 _OF_FOLDER = (exported.CONFIG, exported.WEIGHTS, _RECORDED, "checkpoint")
@@ -43,6 +50,7 @@ def read(source: str | os.PathLike, **settings) -> LearnedRule:
       * a TF1 checkpoint or a folder with some, of this package or of 2017 or
         2020. Without the settings of metarun beside it these are told from
         its variables;
+      * a `.l2l` file of the original L2O-DM or RNNProp, or a folder with one;
       * a file of one of these.
     **settings: settings of the rule that replace those of the source, or that
       it does not tell.
@@ -142,9 +150,13 @@ def _read(source, given) -> LearnedRule:
   if os.path.isdir(path):
     if (path / exported.CONFIG).exists():
       return exported.read(path, given)
+    if l2l_file := l2l_files.of_folder(path):
+      return _read_l2l(l2l_file, given)
     return _read_checkpoint(_checkpoint(path), given)
   if os.path.exists(f"{path}.index"):
     return _read_checkpoint(str(path), given)
+  if os.path.isfile(path) and l2l_files.is_name(path.name):
+    return _read_l2l(path, given)
   raise ValueError(
     f"There is no optimizer {os.fspath(source)!r}; {_ACCEPTED} is accepted, or"
     f" one of the names {', '.join(packaged.names()) or '(none)'}."
@@ -199,6 +211,13 @@ def _read_checkpoint(prefix: str, given: Mapping[str, Any]) -> LearnedRule:
   weights = {n: variables[n] for n in inference.weight_names(variables)}
   training = _training(pathlib.Path(prefix), variables, recorded)
   return LearnedRule.of_file(rule, weights, prefix, training)
+
+
+def _read_l2l(path: pathlib.Path, given: Mapping[str, Any]) -> LearnedRule:
+  weights = l2l_files.read(path)
+  shapes = {name: value.shape for name, value in weights.items()}
+  rule = inference.infer(shapes, given, str(path))
+  return LearnedRule.of_file(rule, weights, str(path), {"file": path.name})
 
 
 def _recorded_settings(folder):

@@ -3,9 +3,11 @@
 from learned_optimizer.optimizer.coordinatewise_rnn import CoordinatewiseRNN
 from learned_optimizer.optimizer.global_learning_rate import GlobalLearningRate
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
+from learned_optimizer.optimizer.l2o_dm import L2ODM
 from learned_optimizer.optimizer.learning_rate_schedule import (
   LearningRateSchedule,
 )
+from learned_optimizer.optimizer.rnnprop import RNNProp
 from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 from learned_optimizer.optimizer.trainable_adam import TrainableAdam
 
@@ -17,6 +19,8 @@ _OPTIMIZERS: dict[str, type[RuleOptimizer]] = {
     GlobalLearningRate,
     LearningRateSchedule,
     TrainableAdam,
+    L2ODM,
+    RNNProp,
   )
 }
 

@@ -12,9 +12,11 @@ from learned_optimizer.optimizer.global_learning_rate import (
   GlobalLearningRateRule,
 )
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
+from learned_optimizer.optimizer.l2o_dm import L2ODMRule
 from learned_optimizer.optimizer.learning_rate_schedule import (
   LearningRateScheduleRule,
 )
+from learned_optimizer.optimizer.rnnprop import RNNPropRule
 from learned_optimizer.optimizer.rule import Rule
 from learned_optimizer.optimizer.trainable_adam import TrainableAdamRule
 
@@ -25,6 +27,8 @@ RULES: dict[str, type[Rule]] = {
   "GlobalLearningRate": GlobalLearningRateRule,
   "LearningRateSchedule": LearningRateScheduleRule,
   "TrainableAdam": TrainableAdamRule,
+  "L2ODM": L2ODMRule,
+  "RNNProp": RNNPropRule,
 }
 
 

@@ -13,9 +13,11 @@ from learned_optimizer.optimizer.global_learning_rate import (
   GlobalLearningRateRule,
 )
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNNRule
+from learned_optimizer.optimizer.l2o_dm import L2ODMRule
 from learned_optimizer.optimizer.learning_rate_schedule import (
   LearningRateScheduleRule,
 )
+from learned_optimizer.optimizer.rnnprop import RNNPropRule
 from learned_optimizer.optimizer.teachers import RandomChoice
 from learned_optimizer.optimizer.trainable_adam import TrainableAdamRule
 
@@ -42,6 +44,8 @@ RULES = {
   ),
   "global-learning-rate": GlobalLearningRateRule(1e-3),
   "learning-rate-schedule": LearningRateScheduleRule([1e-3, 1e-4], 3),
+  "l2o-dm": L2ODMRule([4, 3]),
+  "rnnprop": RNNPropRule([4, 3]),
   "sgd": SGDRule(),
   "momentum": MomentumRule(),
   "nesterov": NesterovRule(),

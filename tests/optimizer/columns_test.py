@@ -8,7 +8,12 @@ from learned_optimizer.optimizer import layout
 from tests.optimizer import all_rules
 
 SHAPES = [(9, 7), (), (5,), (40,)]
-NAMES = ["hierarchical", "hierarchical-attention", "coordinatewise-lstm"]
+NAMES = [
+  "hierarchical",
+  "hierarchical-attention",
+  "coordinatewise-lstm",
+  "rnnprop",
+]
 NUM_STEPS = 3
 
 WAYS = pytest.mark.parametrize("way", ["eager", "graph", "compiled"])

@@ -56,6 +56,9 @@ BEHAVIOURS = {
   "trainable-adam-faithful": _MOMENTUM,
   "global-learning-rate": _DESCENT,
   "learning-rate-schedule": _DESCENT,
+  # The logarithm of infinity saturates the gates.
+  "l2o-dm": Behaviour(_NANS, _NUMBERS, _NUMBERS, _NUMBERS),
+  "rnnprop": Behaviour(_NANS, _NANS, _NUMBERS, _NUMBERS),
   "sgd": _DESCENT,
   "momentum": _MOMENTUM,
   "nesterov": _MOMENTUM,

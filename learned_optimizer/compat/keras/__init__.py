@@ -5,6 +5,9 @@ saved and loaded with the model.
 """
 
 from learned_optimizer.compat.keras.optimizers import (
+  L2ODM as L2ODM,
+)
+from learned_optimizer.compat.keras.optimizers import (
   CoordinatewiseRNN as CoordinatewiseRNN,
 )
 from learned_optimizer.compat.keras.optimizers import (
@@ -18,6 +21,9 @@ from learned_optimizer.compat.keras.optimizers import (
 )
 from learned_optimizer.compat.keras.optimizers import (
   LearningRateSchedule as LearningRateSchedule,
+)
+from learned_optimizer.compat.keras.optimizers import (
+  RNNProp as RNNProp,
 )
 from learned_optimizer.compat.keras.optimizers import (
   TrainableAdam as TrainableAdam,

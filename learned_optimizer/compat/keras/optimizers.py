@@ -119,6 +119,40 @@ class TrainableAdam(LearnedOptimizer):
     super().__init__(initial_rate=initial_rate, **arguments)
 
 
+@_register
+class L2ODM(LearnedOptimizer):
+  """L2O-DM; settings are those of `L2ODMRule`."""
+
+  _rule_name = "L2ODM"
+
+  def __init__(self, layers: Sequence[int] = (20, 20), **arguments):
+    """Builds the optimizer.
+
+    Args:
+      layers: number of units of each LSTM layer, bottom first.
+      **arguments: further settings of the rule, and arguments of
+        `LearnedOptimizer`.
+    """
+    super().__init__(layers=layers, **arguments)
+
+
+@_register
+class RNNProp(LearnedOptimizer):
+  """RNNProp; settings are those of `RNNPropRule`."""
+
+  _rule_name = "RNNProp"
+
+  def __init__(self, layers: Sequence[int] = (20, 20), **arguments):
+    """Builds the optimizer.
+
+    Args:
+      layers: number of units of each LSTM layer, bottom first.
+      **arguments: further settings of the rule, and arguments of
+        `LearnedOptimizer`.
+    """
+    super().__init__(layers=layers, **arguments)
+
+
 # By the names of their rules.
 _OPTIMIZERS = {
   optimizer._rule_name: optimizer

@@ -13,6 +13,9 @@ except ModuleNotFoundError as error:
   ) from error
 
 from learned_optimizer.compat.tf_keras.optimizers import (
+  L2ODM as L2ODM,
+)
+from learned_optimizer.compat.tf_keras.optimizers import (
   CoordinatewiseRNN as CoordinatewiseRNN,
 )
 from learned_optimizer.compat.tf_keras.optimizers import (
@@ -26,6 +29,9 @@ from learned_optimizer.compat.tf_keras.optimizers import (
 )
 from learned_optimizer.compat.tf_keras.optimizers import (
   LearningRateSchedule as LearningRateSchedule,
+)
+from learned_optimizer.compat.tf_keras.optimizers import (
+  RNNProp as RNNProp,
 )
 from learned_optimizer.compat.tf_keras.optimizers import (
   TrainableAdam as TrainableAdam,
