@@ -7,11 +7,11 @@ number of graph operations of one step of the optimizer.
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 from absl import app
 
+from benchmarks import tables
 from learned_optimizer import program_start
 
 _NUM_TENSORS = 148
@@ -23,27 +23,33 @@ _WAYS = ("graph", "compiled")
 def main(argv: Sequence[str]) -> None:
   """Measures and prints a table, or one of its cells."""
   if len(argv) == 3:
-    print(_first_step(*argv[1:]))
+    program_start.import_tensorflow_quietly()
+    print(*first_step(*argv[1:], _NUM_TENSORS))
     return
-  print(
-    f"{_NUM_TENSORS} tensors       first step: graph      compiled        "
-    " operations"
-  )
+  rows = []
   for name in _OPTIMIZERS:
-    cells = []
+    row = {"optimizer": name}
     for way in _WAYS:
-      command = [sys.executable, __file__, name, way]
-      done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-      cells.append(done.stdout.decode().split()[-3:])
-    times = "".join(
-      f"{float(wall):7.1f} s {float(cpu):6.1f} CPU-s" for wall, cpu, _ in cells
-    )
-    print(f"{name:20}{times}{cells[0][2]:>8}", flush=True)
+      command = ["-m", "benchmarks.keras_many_tensors", name, way]
+      done = subprocess.run(
+        [sys.executable, *command], stdout=subprocess.PIPE, check=True
+      )
+      wall, cpu, operations = done.stdout.decode().split()[-3:]
+      row |= {f"{way}, s": float(wall), f"{way}, CPU-s": float(cpu)}
+    rows.append({**row, "operations": operations})
+  tables.print_table(f"First step of {_NUM_TENSORS} tensors", rows)
 
 
-def _first_step(name: str, way: str) -> str:
-  """Seconds and CPU seconds to the end of the first step; operations."""
-  program_start.import_tensorflow_quietly()
+def first_step(
+  name: str, way: str, num_tensors: int
+) -> tuple[float, float, int]:
+  """Seconds and CPU seconds to the end of the first step; operations.
+
+  Args:
+    name: of the optimizer, Adam or HierarchicalRNN.
+    way: graph or compiled.
+    num_tensors: of the model, an even number.
+  """
   import keras
   import numpy as np
   import tensorflow as tf
@@ -51,7 +57,7 @@ def _first_step(name: str, way: str) -> str:
   import learned_optimizer
 
   keras.utils.set_random_seed(0)
-  layers = [keras.layers.Dense(_UNITS) for _ in range(_NUM_TENSORS // 2)]
+  layers = [keras.layers.Dense(_UNITS) for _ in range(num_tensors // 2)]
   model = keras.Sequential([keras.Input([_UNITS]), *layers])
   optimizer = (
     keras.optimizers.Adam()
@@ -60,15 +66,13 @@ def _first_step(name: str, way: str) -> str:
   )
   model.compile(optimizer, "mse", jit_compile=way == "compiled")
   values = np.zeros([8, _UNITS], np.float32)
-  wall, cpu = time.perf_counter(), time.process_time()
-  model.train_on_batch(values, values)
-  wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+  wall, cpu = tables.timed(lambda: model.train_on_batch(values, values))
 
   variables = model.trainable_variables
   grads = [tf.zeros(variable.shape) for variable in variables]
   step = tf.function(lambda *grads: optimizer.apply(grads, variables))
   graph = step.get_concrete_function(*grads).graph
-  return f"{wall} {cpu} {len(graph.get_operations())}"
+  return wall, cpu, len(graph.get_operations())
 
 
 if __name__ == "__main__":
