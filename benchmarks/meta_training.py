@@ -151,9 +151,10 @@ def cell(
 def _task(problem):
   from learned_optimizer.metaopt.task import Task
   from learned_optimizer.problems import problem_sets
+  from learned_optimizer.problems.datasets import ImageSource
 
   spec, dataset, batch_size = problem_sets.select(
-    problem_sets.TRAINING_SETS, [problem], 1
+    problem_sets.TRAINING_SETS, [problem], 1, ImageSource(embedded_digits=True)
   )[0]
   return Task.of(spec.build(random_seed=1), dataset, batch_size)
 
@@ -193,22 +194,26 @@ def _adam_step():
   generator = np.random.default_rng(0)
   graph = tf.Graph()
   with graph.as_default():
-    inputs = generator.normal(size=[_ADAM_BATCH, _ADAM_LAYERS[0]])
-    values = tf.constant(inputs, tf.float32)
+    inputs = v1.placeholder(tf.float32, [_ADAM_BATCH, _ADAM_LAYERS[0]])
+    labels = v1.placeholder(tf.int32, [_ADAM_BATCH])
+    values = inputs
     for i, shape in enumerate(
       zip(_ADAM_LAYERS[:-1], _ADAM_LAYERS[1:], strict=True)
     ):
       matrix = v1.get_variable(f"matrix_{i}", shape)
       bias = v1.get_variable(f"bias_{i}", shape[1:])
       values = tf.matmul(tf.nn.relu(values) if i else values, matrix) + bias
-    labels = generator.integers(0, _ADAM_LAYERS[-1], _ADAM_BATCH)
     loss = tf.reduce_mean(
       tf.nn.sparse_softmax_cross_entropy_with_logits(labels, values)
     )
     step = v1.train.AdamOptimizer(1e-3).minimize(loss)
     session = v1.Session()
     session.run(v1.global_variables_initializer())
-  return lambda: session.run(step)
+  feed = {
+    inputs: generator.normal(size=inputs.shape),
+    labels: generator.integers(0, _ADAM_LAYERS[-1], _ADAM_BATCH),
+  }
+  return lambda: session.run([step, loss], feed)
 
 
 def _peak_megabytes():

@@ -30,6 +30,8 @@ RULES = (
   "TrainableAdam",
   "GlobalLearningRate",
   "LearningRateSchedule",
+  "L2ODM",
+  "RNNProp",
 )
 NUM_PARAMETERS = (10**4, 10**5, 10**6, 10**7)
 NUM_TENSORS = (6, 150)
@@ -38,8 +40,8 @@ BATCH_SIZES = (32, 128, 512)
 UPDATE = "update alone"
 STEP = "training step"
 
-# Units of the layers. The sizes that are trained are those of the
-# acceptance criteria; the others have six tensors where they have four.
+# Units of the layers. Those that are trained are common perceptrons, the small
+# ones of four tensors; the others all have six.
 _TRAINED = {
   10**4: (784, 12, 10),
   10**5: (784, 128, 10),
