@@ -46,6 +46,16 @@ PROBLEM_SET_NAMES = (
   "lasso",
   "rastrigin",
   "digits_mlp",
+  "simple",
+  "simple_multi",
+  "batched_quadratic",
+  "batched_lasso",
+  "square_cos",
+  "batched_rastrigin",
+  "mnist_conv_bn",
+  "cifar10_conv_bn",
+  "cifar10_nas",
+  "cifar10_lenet",
   *("mnist_conv_wider", "mnist_conv_4layers", "cifar10_conv_4layers", "vgg16"),
 )
 

@@ -3,15 +3,14 @@
 import abc
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from learned_optimizer import generators
 from learned_optimizer.problems import (
-  arguments,
   convolution,
-  problem,
+  image_classifier,
+  pooling,
   softmax_classifier,
 )
 
@@ -20,7 +19,7 @@ from learned_optimizer.problems import (
 _NORMALISATION = 1 / math.sqrt(1.001)
 
 
-class _ConvolutionalClassifier(softmax_classifier.SoftmaxClassifier):
+class _ConvolutionalClassifier(image_classifier.ImageClassifier):
   """Convolutional layers, then an affine one.
 
   Subclasses define `_layer`, and `_final_size` if layers change the size of
@@ -60,8 +59,8 @@ class _ConvolutionalClassifier(softmax_classifier.SoftmaxClassifier):
     Raises:
       ValueError: an argument that cannot be used.
     """
-    image_shape = _checked_image_shape(image_shape)
-    filters = _checked_filters(filter_list, self.filter_lengths)
+    image_shape = image_classifier.checked_image_shape(image_shape)
+    filters = image_classifier.checked_filters(filter_list, self.filter_lengths)
     softmax_classifier.check_n_classes(n_classes)
     param_shapes = []
     channels, *size = image_shape
@@ -72,12 +71,12 @@ class _ConvolutionalClassifier(softmax_classifier.SoftmaxClassifier):
       channels = outputs
     affine_size = math.prod(self._final_size(size, filters)) * channels
     super().__init__(
+      image_shape,
       [*param_shapes, (affine_size, n_classes), (n_classes,)],
       random_seed,
       noise_stdev,
-      l2_reg_scale=l2_reg_scale,
+      l2_reg_scale,
     )
-    self.image_shape = image_shape
     self.activation = activation
 
   def _final_size(
@@ -87,31 +86,11 @@ class _ConvolutionalClassifier(softmax_classifier.SoftmaxClassifier):
     del filters
     return size
 
-  def _draw_parameters(self, generator: generators.Generator) -> list[Any]:
-    return [generator.normal(0.0, 0.01, shape) for shape in self.param_shapes]
-
-  def inference(
-    self, parameters: Sequence[tf.Tensor], data: problem.Array
+  def _logits(
+    self, parameters: Sequence[tf.Tensor], images: tf.Tensor
   ) -> tf.Tensor:
-    """Computes the logits.
-
-    Args:
-      parameters: see base class.
-      data: images, [batch, height, width, channels].
-
-    Returns:
-      A tensor [batch, n_classes] of the dtype of the parameters.
-
-    Raises:
-      ValueError: the images have another shape.
-    """
     *convolutions, w, b = parameters
-    channels, height, width = self.image_shape
-    data = tf.convert_to_tensor(data)
-    shape = tf.TensorShape([None, height, width, channels])
-    if not data.shape.is_compatible_with(shape):
-      raise ValueError(f"data must have shape {shape}, got {data.shape}")
-    features = tf.cast(tf.ensure_shape(data, shape), w.dtype)
+    features = images
     step = 2 if self.has_biases else 1
     for index in range(0, len(convolutions), step):
       features = self._layer(features, *convolutions[index : index + step])
@@ -287,67 +266,9 @@ class EvaluationConvNet(_ConvolutionalClassifier):
     self, features: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
   ) -> tf.Tensor:
     features = convolution.convolution(features, kernel, self.stride) + bias
-    return _max_pool(self.activation(features * _NORMALISATION))
+    return pooling.max_pool(self.activation(features * _NORMALISATION))
 
 
 def _stride(filters: Sequence[Sequence[int]]) -> int:
   """The stride of the first convolution."""
   return filters[0][3] if len(filters[0]) == 4 else 1
-
-
-def _max_pool(images: tf.Tensor) -> tf.Tensor:
-  """Takes the maxima of squares of 2 x 2; an odd last row or column is dropped.
-
-  The second derivative of `tf.nn.max_pool2d` is inexact under XLA, which finds
-  the maxima from rounded values.
-
-  Args:
-    images: a tensor [batch, height, width, channels].
-
-  Returns:
-    A tensor [batch, height // 2, width // 2, channels].
-  """
-  _, height, width, channels = images.shape
-  height, width = height // 2, width // 2
-  squares = tf.reshape(
-    images[:, : 2 * height, : 2 * width],
-    [-1, height, 2, width, 2, channels],
-  )
-  return tf.reduce_max(squares, [2, 4])
-
-
-def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, ...]:
-  """Returns the shape as a tuple, or raises ValueError."""
-  image_shape = tuple(image_shape)
-  if len(image_shape) != 3:
-    raise ValueError(
-      f"image_shape must be (channels, height, width), got {image_shape}"
-    )
-  for index, size in enumerate(image_shape):
-    arguments.check_positive(**{f"image_shape[{index}]": size})
-  return image_shape
-
-
-def _checked_filters(
-  filter_list: Sequence[Sequence[int]], lengths: tuple[int, ...]
-) -> list[tuple[int, ...]]:
-  """Returns the filters as tuples, or raises ValueError.
-
-  Args:
-    filter_list: tuples of positive integers.
-    lengths: numbers of entries that a tuple may have.
-  """
-  filters = [tuple(entries) for entries in filter_list]
-  if not filters:
-    raise ValueError("filter_list must have at least one filter, got none")
-  for index, entries in enumerate(filters):
-    if len(entries) not in lengths:
-      accepted = "(height, width, channels)"
-      if 4 in lengths:
-        accepted += " or (height, width, channels, stride)"
-      raise ValueError(
-        f"filter_list[{index}] must be {accepted}, got {entries}"
-      )
-    for position, size in enumerate(entries):
-      arguments.check_positive(**{f"filter_list[{index}][{position}]": size})
-  return filters

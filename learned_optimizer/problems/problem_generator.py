@@ -9,6 +9,13 @@ from learned_optimizer.problems.adaptors import (
   SparseProblem,
   SumTask,
 )
+from learned_optimizer.problems.batched_functions import (
+  BatchedLasso,
+  BatchedQuadratic,
+  BatchedRastrigin,
+  Simple,
+  SquareCos,
+)
 from learned_optimizer.problems.conv_classifiers import (
   ConvNet,
   ConvNetOrig,
@@ -33,6 +40,11 @@ from learned_optimizer.problems.matmul_algorithm import (
   matmul_problem_sequence,
 )
 from learned_optimizer.problems.model_adapter import ModelAdapter
+from learned_optimizer.problems.normalised_classifiers import (
+  LeNet,
+  NormalisedConvNet,
+  SearchedCell,
+)
 from learned_optimizer.problems.problem import Problem
 from learned_optimizer.problems.quadratic import (
   IsotropicQuadratic,

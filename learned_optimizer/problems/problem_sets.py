@@ -13,6 +13,22 @@ from typing import Any
 
 from learned_optimizer import generators
 from learned_optimizer.problems.datasets import ImageSource
+from learned_optimizer.problems.dm_problem_sets import (
+  batched_lasso_problems,
+  batched_quadratic_problems,
+  batched_rastrigin_problems,
+  cifar10_conv_bn_problems,
+  cifar10_lenet_problems,
+  cifar10_nas_problems,
+  mnist_conv_bn_problems,
+  simple_multi_problems,
+  simple_problems,
+  square_cos_problems,
+  test_cifar10_conv_bn_problems,
+  test_cifar10_lenet_problems,
+  test_cifar10_nas_problems,
+  test_mnist_conv_bn_problems,
+)
 from learned_optimizer.problems.entry import Entry
 from learned_optimizer.problems.function_problem_sets import (
   adapter_rosenbrock_local,
@@ -97,6 +113,16 @@ TRAINING_SETS: Mapping[str, _Set] = {
   "lasso": lasso_problems,
   "rastrigin": rastrigin_problems,
   "digits_mlp": digits_mlp_problems,
+  "simple": simple_problems,
+  "simple_multi": simple_multi_problems,
+  "batched_quadratic": batched_quadratic_problems,
+  "batched_lasso": batched_lasso_problems,
+  "square_cos": square_cos_problems,
+  "batched_rastrigin": batched_rastrigin_problems,
+  "mnist_conv_bn": mnist_conv_bn_problems,
+  "cifar10_conv_bn": cifar10_conv_bn_problems,
+  "cifar10_nas": cifar10_nas_problems,
+  "cifar10_lenet": cifar10_lenet_problems,
 }
 # What metarun trains on unless it is told otherwise; 101 problems.
 DEFAULT_SETS = (
@@ -125,6 +151,10 @@ _TEST_SETS: Mapping[str, _Set] = {
   "mnist_conv": test_mnist_conv_problems,
   "mnist_conv_orig": test_mnist_conv_orig_problems,
   "cifar10_conv": test_cifar10_conv_problems,
+  "mnist_conv_bn": test_mnist_conv_bn_problems,
+  "cifar10_conv_bn": test_cifar10_conv_bn_problems,
+  "cifar10_nas": test_cifar10_nas_problems,
+  "cifar10_lenet": test_cifar10_lenet_problems,
 }
 EVALUATION_SETS: Mapping[str, _Set] = _TEST_SETS | {
   name: function

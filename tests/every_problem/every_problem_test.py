@@ -29,7 +29,15 @@ SETS = {
 }
 NAMES = [(kind, name) for kind in SETS for name in SETS[kind]]
 # Their objectives may be negative.
-SIGNED = (pg.Rastrigin, pg.SumOfQuadratics)
+SIGNED = (
+  pg.Rastrigin,
+  pg.SumOfQuadratics,
+  pg.SquareCos,
+  pg.BatchedRastrigin,
+)
+# Most of their biases have no influence. Their gradients are small differences
+# of large numbers: float32 is exact to three digits, with and without XLA.
+NORMALISED = (pg.NormalisedConvNet, pg.SearchedCell, pg.LeNet)
 NUM_ROWS = 256
 
 
@@ -112,9 +120,13 @@ def test_problems_of_a_set(kind, name):
     if not isinstance(task.problem, SIGNED):
       assert np.all(result["objectives"] >= 0)
     if not isinstance(task.problem, pg.SparseProblem):
-      assert all(np.any(gradient) for gradient in result["gradients"])
-      pairs = zip(result["start"], result["end"], strict=True)
-      assert all(np.any(start != end) for start, end in pairs)
+      least_rank = 2 if isinstance(task.problem, NORMALISED) else 0
+      for gradient, start, end in zip(
+        result["gradients"], result["start"], result["end"], strict=True
+      ):
+        if gradient.ndim >= least_rank:
+          assert np.any(gradient)
+          assert np.any(start != end)
 
 
 def kind_of(spec):
@@ -149,9 +161,10 @@ def test_compiled(key):
   kind, name, i = TO_COMPILE[key]
   task, plain = plain_results(kind, name)[i]
   compiled = run(task, jit_compile=True)
+  tolerance = 1e-2 if isinstance(task.problem, NORMALISED) else 1e-3
   for part in "objectives", "end", "state":
     for a, b in zip(
       tf.nest.flatten(compiled[part]), tf.nest.flatten(plain[part]), strict=True
     ):
       error = np.linalg.norm(np.float64(a) - b)
-      assert error <= 1e-3 * np.linalg.norm(b) + 1e-6
+      assert error <= tolerance * np.linalg.norm(b) + 1e-6

@@ -42,6 +42,8 @@ class Case:
     starts_normal: whether every initial tensor is normal, up to a factor.
     has_plain_noise: whether noise_stdev is an argument of build, and all that
       is random in gradients is what it stands for.
+    fixed_starts: the indices of tensors that always start from the same values.
+    without_influence: the indices of tensors whose gradient is exactly zero.
   """
 
   name: str
@@ -52,6 +54,8 @@ class Case:
   tokens: int = 0
   starts_normal: bool = True
   has_plain_noise: bool = True
+  fixed_starts: tuple[int, ...] = ()
+  without_influence: tuple[int, ...] = ()
 
   def batch(self, size=6):
     """Data and labels, or Nones."""
@@ -234,6 +238,45 @@ CASES = [
     ),
     (9, 8, 2),
     3,
+  ),
+  Case("simple", lambda **k: pg.Simple(2, **k), fixed_starts=(0, 1)),
+  *(
+    Case(
+      build.__name__.lower(),
+      lambda build=build, **k: build(2, 3, **k),
+      learning_rate=rate,
+    )
+    for build, rate in (
+      (pg.BatchedQuadratic, 0.1),
+      (pg.BatchedLasso, 0.1),
+      (pg.SquareCos, 1e-3),
+      (pg.BatchedRastrigin, 1e-3),
+    )
+  ),
+  Case(
+    "conv_normalised",
+    lambda **k: pg.NormalisedConvNet((2, 9, 8), 3, ((3, 2, 2),), 2, **k),
+    (9, 8, 2),
+    3,
+    fixed_starts=(1, 3),
+    without_influence=(1,),
+  ),
+  Case(
+    "searched_cell",
+    lambda **k: pg.SearchedCell((2, 4, 3), 3, 2, **k),
+    (4, 3, 2),
+    3,
+    learning_rate=1e-4,
+    fixed_starts=(1, 3, 5, 7, 9),
+    without_influence=(1, 3, 5, 7),
+  ),
+  Case(
+    "le_net",
+    lambda **k: pg.LeNet((1, 8, 7), 3, (2,), (3,), **k),
+    (8, 7, 1),
+    3,
+    fixed_starts=(1, 3, 5),
+    without_influence=(1, 3),
   ),
 ]
 

@@ -47,6 +47,16 @@ TRAINING_SIZES = {
   "lasso": 1,
   "rastrigin": 1,
   "digits_mlp": 1,
+  "simple": 1,
+  "simple_multi": 1,
+  "batched_quadratic": 1,
+  "batched_lasso": 1,
+  "square_cos": 1,
+  "batched_rastrigin": 1,
+  "mnist_conv_bn": 1,
+  "cifar10_conv_bn": 1,
+  "cifar10_nas": 1,
+  "cifar10_lenet": 1,
 }
 TEST_SETS = [
   "mnist_mlp",
@@ -55,6 +65,10 @@ TEST_SETS = [
   "mnist_conv",
   "mnist_conv_orig",
   "cifar10_conv",
+  "mnist_conv_bn",
+  "cifar10_conv_bn",
+  "cifar10_nas",
+  "cifar10_lenet",
 ]
 # Parameters of each problem, where the specification of a set gives them.
 NUM_PARAMETERS = {
@@ -83,8 +97,20 @@ NUM_PARAMETERS = {
   "cifar10_conv": [170714],
   "mnist_mlp": [15910],
   "digits_mlp": [1510],
+  "simple": [1],
+  "simple_multi": [2],
+  "batched_quadratic": [1280],
+  "batched_lasso": [256],
+  "square_cos": [256],
+  "batched_rastrigin": [256],
+  "mnist_conv_bn": [18122],
+  "cifar10_conv_bn": [13610],
+  "cifar10_nas": [7578],
+  "cifar10_lenet": [62006],
 }
-TEST_NUM_PARAMETERS = [15910, 15910, 16330, 18122, 64402, 13610]
+TEST_NUM_PARAMETERS = [
+  *(15910, 15910, 16330, 18122, 64402, 13610, 18122, 13610, 7578, 62006),
+]
 
 
 def select(names, random_seed=1, sets=problem_sets.TRAINING_SETS):
@@ -130,7 +156,7 @@ class TestSpec:
 class TestSets:
   def test_names(self):
     assert list(problem_sets.TRAINING_SETS) == list(TRAINING_SIZES)
-    assert list(problem_sets.EVALUATION_SETS)[:6] == TEST_SETS
+    assert list(problem_sets.EVALUATION_SETS)[:10] == TEST_SETS
 
   @pytest.mark.parametrize("name", TRAINING_SIZES)
   def test_number_of_problems(self, name):
@@ -163,15 +189,20 @@ class TestSets:
     entries = select(TEST_SETS, sets=problem_sets.EVALUATION_SETS)
     counts = [e.spec.build().num_params for e in entries]
     assert counts == TEST_NUM_PARAMETERS
-    assert [e.batch_size for e in entries] == [128, 128, 128, 128, 64, 128]
+    assert [e.batch_size for e in entries] == [
+      *(128, 128, 128, 128, 64, 128, 128, 128, 128, 128),
+    ]
     assert {e.dataset.size for e in entries} == {359}
 
   def test_images_for_training(self):
     names = ["mnist_conv", "cifar10_conv", "mnist_mlp"]
-    entries = select(names)
-    assert [e.batch_size for e in entries] == [64, 64, 128]
-    shapes = [e.dataset.data.shape for e in entries]
-    assert shapes == [(1438, 28, 28, 1), (1438, 32, 32, 3), (1438, 28, 28, 1)]
+    names += ["mnist_conv_bn", "cifar10_conv_bn", "cifar10_nas"]
+    entries = select([*names, "cifar10_lenet"])
+    assert [e.batch_size for e in entries] == [64, 64, 128, 128, 128, 128, 128]
+    mnist, cifar10 = (1438, 28, 28, 1), (1438, 32, 32, 3)
+    assert [e.dataset.data.shape for e in entries] == [
+      *(mnist, cifar10, mnist, mnist, cifar10, cifar10, cifar10),
+    ]
 
   def test_noise(self):
     def noises(name):
