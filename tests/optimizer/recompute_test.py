@@ -7,7 +7,6 @@ import tensorflow as tf
 from learned_optimizer.optimizer.global_learning_rate import GlobalLearningRate
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
 from learned_optimizer.optimizer.recompute import recomputed
-from learned_optimizer.problems.dataset import EMPTY_DATASET
 from tests.optimizer import reference
 from tests.optimizer.unroller import Unroller
 
@@ -35,7 +34,7 @@ def test_an_unroll_in_segments(settings):
   plain, segmented = (
     Unroller(
       reference.bowls(),
-      EMPTY_DATASET,
+      reference.NO_DATA,
       checkpoint_gradients=checkpoint_gradients,
       **settings,
     )
