@@ -181,7 +181,7 @@ def _unroll(task, unroll, second, checkpoint, jit_compile):
   meta = graph.meta_program(task, jit_compile)
   trial = meta.program.draw(unroll, np.random.default_rng(1))
   feed = meta.program.feed(trial, 0, unroll, first=True, reset=True)
-  fetches = [meta.train_op, meta.program.out.metaobj, meta.program.propagate]
+  fetches = [meta.train_ops, meta.program.out.metaobj, meta.program.propagate]
   return lambda: meta.program.run(fetches, feed)
 
 

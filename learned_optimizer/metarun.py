@@ -22,6 +22,8 @@ _EVALUATION_STEPS = (200, 1000)
 program_flags.define_testing_steps(_EVALUATION_STEPS)
 flags.adopt_module_key_flags(training_flags)
 flags.adopt_module_key_flags(program_flags)
+for _name, _original in training_flags.L2O_DM_ALIASES.items():
+  flags.DEFINE_alias(_name, _original)
 
 FLAGS = flags.FLAGS
 
@@ -29,6 +31,7 @@ FLAGS = flags.FLAGS
 # optimizer.
 _RUN_SETTINGS = (
   "num_meta_iterations",
+  "num_parallel_problems",
   "num_unroll_scale",
   "min_num_unrolls",
   "num_partial_unroll_itr_scale",
@@ -45,6 +48,7 @@ _RUN_SETTINGS = (
   "worker_tasks",
   "xla",
   *training_flags.SCALE_FLAGS,
+  *training_flags.L2O_DM_FLAGS,
 )
 
 
@@ -61,8 +65,8 @@ def _train() -> None:
   training_choices.check(FLAGS, procedure)
   scale_settings = {
     "procedure": training_choices.procedure(FLAGS, procedure),
-    "curriculum": training_choices.curriculum(FLAGS),
-    "imitation": training_choices.imitation(FLAGS),
+    "curriculum": training_choices.curriculum(FLAGS, procedure),
+    "imitation": training_choices.imitation(FLAGS, procedure),
     "regularization": training_choices.regularization(FLAGS),
     "regularize_time": FLAGS.regularize_time,
     "reg_scale": FLAGS.reg_scale,
@@ -108,6 +112,7 @@ def _train() -> None:
     reset_rnn_params=FLAGS.reset_rnn_params,
     carry_last_unroll=FLAGS.carry_last_unroll,
     set_profiling=FLAGS.set_profiling,
+    num_parallel_problems=FLAGS.num_parallel_problems,
     xla=FLAGS.xla,
     validation=training_choices.validation(FLAGS),
     progress=FLAGS.progress,

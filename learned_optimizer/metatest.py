@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+from typing import Any
 
 from absl import app, flags
 
@@ -47,6 +48,12 @@ flags.DEFINE_string(
   "checkpoint in the folder of the run; by default the best one, else the last "
   "one",
 )
+flags.DEFINE_string(
+  "path",
+  "",
+  "a learned optimizer in place of one in the folder of a run: a .l2l file of "
+  "L2O-DM or RNNProp, or whatever else learned_optimizer.load reads",
+)
 flags.DEFINE_string("model_name", "mt", "end of the names of the records")
 flags.DEFINE_integer(
   "num_testing_itrs", 100, "length of the runs", lower_bound=1
@@ -58,6 +65,9 @@ flags.DEFINE_boolean(
   "several learning rates",
 )
 program_flags.define_testing_steps(None)
+# As the programs of L2O-DM and RNNProp call them.
+flags.DEFINE_alias("output_path", "save_dir")
+flags.DEFINE_alias("num_steps", "num_testing_itrs")
 for _name in _WITHOUT_EFFECT:
   flags.DEFINE_string(_name, None, "accepted, but without effect")
 for _name in _SWITCHES_WITHOUT_EFFECT:
@@ -81,17 +91,30 @@ def main(argv: list[str]) -> None:
 
 def _test() -> None:
   from learned_optimizer.metaopt import report, run_settings
+  from learned_optimizer.optimizer import optimizers
   from learned_optimizer.optimizer.baselines import BASELINES
+  from learned_optimizer.problems.problem_spec import Spec
 
   folder = program_choices.run_folder(FLAGS)
-  recorded = run_settings.read(folder) or {}
+  recorded, read = {}, None
+  if FLAGS.path:
+    read = _read()
+    FLAGS.set_default("optimizer", read.optimizer_name)
+  else:
+    recorded = run_settings.read(folder) or {}
   # Data come first: they may be missing.
   problems = program_choices.evaluation_problems(FLAGS, recorded)
   seeds = program_choices.integers(FLAGS.seeds)
-  spec = program_choices.optimizer_spec(
-    program_choices.optimizer_settings(FLAGS, recorded)
-  )
-  if FLAGS.test_optimizer == "L2o":
+  if read:
+    spec = Spec(optimizers.by_name(read.optimizer_name), (), read.settings)
+  else:
+    spec = program_choices.optimizer_spec(
+      program_choices.optimizer_settings(FLAGS, recorded)
+    )
+  if FLAGS.test_optimizer == "L2o" and read:
+    tested = report.Contestant(read.optimizer_name, spec, read.weights)
+    source = FLAGS.path
+  elif FLAGS.test_optimizer == "L2o":
     tested, source = report.trained(spec, folder, FLAGS.restore_model_name)
   else:
     rate = _LEARNING_RATES[FLAGS.test_optimizer]
@@ -118,8 +141,27 @@ def _test() -> None:
     next(curve for curve in curves if curve.problem == name)
     for name in problems
   ]
-  report.write_records(firsts, seeds, output, FLAGS.model_name)
+  report.write_records(
+    firsts,
+    seeds,
+    output,
+    FLAGS.model_name,
+    program_choices.is_l2o_dm(FLAGS, recorded),
+  )
   report.write(curves, table_steps, output)
+
+
+def _read() -> Any:
+  """The `LearnedRule` that --path names."""
+  from learned_optimizer.compat import sources
+
+  if FLAGS.restore_model_name:
+    raise ValueError(
+      f"--path={FLAGS.path} and --restore_model_name={FLAGS.restore_model_name}"
+      " are both given; one of them is accepted."
+    )
+  path = caller.caller_path(FLAGS.path)
+  return sources.read(path if pathlib.Path(path).exists() else FLAGS.path)
 
 
 def _lengths() -> tuple[int, list[int]]:

@@ -134,6 +134,18 @@ def problem_set_arguments(values: flags.FlagValues) -> dict[str, Any]:
   }
 
 
+def is_l2o_dm(values: flags.FlagValues, recorded: Mapping[str, Any]) -> bool:
+  """Whether to evaluate as the programs of L2O-DM and RNNProp do.
+
+  Args:
+    values: the flags.
+    recorded: settings of the run; without any the optimizer decides.
+  """
+  if "procedure" in recorded:
+    return recorded["procedure"] == "l2o_dm"
+  return setting(values, recorded, "optimizer") in ("L2ODM", "RNNProp")
+
+
 def evaluation_problems(
   values: flags.FlagValues, recorded: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -147,7 +159,8 @@ def evaluation_problems(
 
   arguments = problem_set_arguments(values)
   arguments["l2_reg_scale"] = setting(values, recorded, "l2_reg_scale")
-  if recorded.get("procedure") == "l2o_scale":
+  scale = recorded.get("procedure") == "l2o_scale"
+  if scale or is_l2o_dm(values, recorded):
     arguments["variant"] = "evaluation"
   return problem_sets.select_by_name(
     problem_sets.EVALUATION_SETS,

@@ -115,6 +115,19 @@ for _name, _default, _help in recorded_settings.SWITCHES:
   flags.DEFINE_boolean(_name, _default, _help)
 for _name, _default, _help in recorded_settings.NUMBERS:
   flags.DEFINE_float(_name, _default, _help)
+flags.DEFINE_enum(
+  "preprocess",
+  _DEFAULTS["preprocess"],
+  ["log_and_sign", "identity"],
+  "of L2ODM: features of gradients",
+)
+flags.DEFINE_float(
+  "output_scale", _DEFAULTS["output_scale"], "of L2ODM: factor of its output"
+)
+for _name, _moment in (("beta1", "first"), ("beta2", "second")):
+  flags.DEFINE_float(
+    _name, _DEFAULTS[_name], f"of RNNProp: decay of the {_moment} moment"
+  )
 flags.DEFINE_float("nan_l2_reg", 1e-2, "accepted, but without effect")
 for _name in PROBLEM_SET_NAMES:
   flags.DEFINE_boolean(

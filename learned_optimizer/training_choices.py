@@ -8,26 +8,54 @@ from typing import Any
 from absl import flags
 
 from learned_optimizer import program_choices, program_flags
-from learned_optimizer.training_flags import SCALE_DEFAULTS, SCALE_FLAGS
+from learned_optimizer.training_flags import (
+  L2O_DM_DEFAULTS,
+  L2O_DM_FLAGS,
+  L2O_DM_OWN_DEFAULTS,
+  SCALE_DEFAULTS,
+  SCALE_FLAGS,
+)
+
+# What the original calls whom to imitate.
+_TEACHERS = {"adam": "Adam", "rmsprop": "RMSProp", "nag": "Nesterov"}
 
 
 def resolve_procedure(values: flags.FlagValues) -> str:
   """Says which program to follow, and gives the flags its defaults.
 
   Args:
-    values: the flags; those that are not given get other defaults if the
-      program is L2O-Scale.
+    values: the flags; those that are not given get other defaults unless the
+      program is the original.
 
   Returns:
-    "original" or "l2o_scale".
+    "original", "l2o_scale" or "l2o_dm".
   """
   name = values.procedure
   if name == "auto":
-    name = "l2o_scale" if _asks_for_scale(values) else "original"
+    if values.optimizer in L2O_DM_OWN_DEFAULTS:
+      name = "l2o_dm"
+    else:
+      name = "l2o_scale" if _asks_for_scale(values) else "original"
+  defaults = {}
   if name == "l2o_scale":
-    for flag, default in SCALE_DEFAULTS.items():
-      values.set_default(flag, default)
+    defaults = SCALE_DEFAULTS
+  elif name == "l2o_dm":
+    own = L2O_DM_OWN_DEFAULTS.get(values.optimizer, {})
+    # Without a curriculum, evaluations are as long as training.
+    steps = {"fix_num_steps_eval": values.fix_num_steps}
+    defaults = L2O_DM_DEFAULTS | own | steps
+  _set_defaults(values, defaults)
+  if name == "l2o_dm":
+    # The original keeps weights as often as it evaluates them.
+    _set_defaults(values, {"save_period": values.evaluation_period or 1})
   return name
+
+
+def _set_defaults(values, defaults):
+  for name, default in defaults.items():
+    # One that was given under another name would take the default all the same.
+    if not values[name].present:
+      values.set_default(name, default)
 
 
 def _asks_for_scale(values):
@@ -45,6 +73,11 @@ def check(values: flags.FlagValues, procedure_name: str) -> None:
   Raises:
     ValueError: some do not.
   """
+  if values.num_mt > len(values.optimizers):
+    raise ValueError(
+      f"--num_mt={values.num_mt} is more than the {len(values.optimizers)} of"
+      " --optimizers; at most that is accepted."
+    )
   _check_validation(values, procedure_name)
   _check_lengths(values, procedure_name)
   without_effect = {
@@ -58,22 +91,34 @@ def check(values: flags.FlagValues, procedure_name: str) -> None:
     "--fix_num_steps_eval": values["fix_num_steps_eval"].present
     and values.if_cl
     and "--if_cl",
+    "--mt_ratio": values["mt_ratio"].present
+    and values.if_cl
+    and procedure_name == "l2o_dm"
+    and "--if_cl, which has --mt_ratios",
+    "--mt_ratios": values["mt_ratios"].present
+    and not values.if_cl
+    and "--noif_cl",
   }
   for switch, names in (
     ("if_mt", ("mt_ratio", "mt_k", "mt_teacher")),
+    ("if_mt", ("optimizers", "num_mt", "mt_ratios")),
+    ("if_cl", ("min_num_eval",)),
+    ("if_scale", ("rd_scale_bound",)),
     ("reg_optimizer", ("alpha", "regularize_time", "reg_scale")),
     ("reg_optimizee", ("beta",)),
   ):
     for name in names:
-      without_effect[f"--{name}"] = (
-        values[name].present and not values[switch].value and f"--no{switch}"
-      )
-  for name in ("mini_batch_size", "data_freeze", "save_period"):
-    without_effect[f"--{name}"] = (
-      values[name].present
-      and procedure_name == "original"
-      and "--procedure=original"
-    )
+      if values[name].present and not values[switch].value:
+        without_effect[f"--{name}"] = f"--no{switch}"
+  for names, procedures in (
+    (("mini_batch_size", "data_freeze"), ("l2o_scale",)),
+    (("save_period",), ("l2o_scale", "l2o_dm")),
+    (("mt_teacher", "rms_decay", "rms_epsilon"), ("original", "l2o_scale")),
+    ((name for name in L2O_DM_FLAGS if name != "min_num_eval"), ("l2o_dm",)),
+  ):
+    for name in names:
+      if values[name].present and procedure_name not in procedures:
+        without_effect[f"--{name}"] = f"--procedure={procedure_name}"
   for name, cause in without_effect.items():
     if cause:
       print(f"Warning: {name} has no effect with {cause}.", file=sys.stderr)
@@ -97,7 +142,7 @@ def _regularizes(values):
 
 def _check_validation(values, procedure_name):
   period, longest = values.evaluation_period, values.num_meta_iterations
-  if procedure_name == "original":
+  if procedure_name != "l2o_scale":
     longest *= values.num_problems
   if values.if_cl and not 0 < period <= longest:
     raise ValueError(
@@ -138,6 +183,11 @@ def procedure(values: flags.FlagValues, name: str) -> Any:
 
   if name == "original":
     return procedures.ORIGINAL
+  if name == "l2o_dm":
+    return procedures.L2O_DM._replace(
+      scale_bound=values.rd_scale_bound if values.if_scale else None,
+      save_period=values.save_period,
+    )
   return procedures.L2O_SCALE._replace(
     mini_data=procedures.MiniData(values.mini_batch_size, values.data_freeze),
     save_period=values.save_period,
@@ -169,22 +219,35 @@ def lengths(
   )
 
 
-def curriculum(values: flags.FlagValues) -> Any:
+def curriculum(values: flags.FlagValues, procedure_name: str) -> Any:
   """The `Curriculum` to begin with, or None."""
-  from learned_optimizer.metaopt.curriculum import Curriculum
+  from learned_optimizer.metaopt import curriculum as curriculums
 
   if not values.if_cl:
     return None
-  return Curriculum(values.fix_unroll_length)
+  horizons = curriculums.HORIZONS
+  if procedure_name == "l2o_dm":
+    horizons = curriculums.L2O_DM_HORIZONS
+  return curriculums.Curriculum(
+    values.fix_unroll_length, horizons, values.min_num_eval
+  )
 
 
-def imitation(values: flags.FlagValues) -> Any:
+def imitation(values: flags.FlagValues, procedure_name: str) -> Any:
   """Whom to imitate and how often, or None."""
   from learned_optimizer.metaopt.training_settings import Imitation
   from learned_optimizer.optimizer import teachers
 
   if not values.if_mt:
     return None
+  if procedure_name == "l2o_dm":
+    names = [_TEACHERS[name] for name in values.optimizers[: values.num_mt]]
+    return Imitation(
+      teachers.in_turn(names, values.mt_k),
+      values.mt_ratio,
+      [float(ratio) for ratio in values.mt_ratios],
+      len(names),
+    )
   teacher = teachers.by_name(values.mt_teacher, values.mt_k)
   return Imitation(teacher, values.mt_ratio)
 
@@ -222,6 +285,6 @@ def problem_set_arguments(
 ) -> dict[str, Any]:
   """The arguments of `problem_sets.select` besides sets, names and seed."""
   arguments = program_choices.problem_set_arguments(values)
-  if procedure_name == "l2o_scale":
+  if procedure_name != "original":
     arguments["variant"] = "training"
   return arguments

@@ -17,6 +17,46 @@ SCALE_DEFAULTS = {
   "evaluation_period": 1,
   "l2_reg_scale": 0.0,
 }
+# Where L2O-DM and RNNProp do; some are one's own.
+L2O_DM_DEFAULTS = {
+  "train_dir": "opt/",
+  "num_problems": 1,
+  "num_meta_iterations": 10_000,
+  "fix_unroll": True,
+  "meta_learning_rate": 1e-3,
+  # That is, meta-gradients are not clipped.
+  "gradient_clip_level": 1e30,
+  "use_second_derivatives": False,
+  "reset_rnn_params": False,
+  "l2_reg_scale": 0.0,
+  "mt_ratio": 0.3,
+}
+L2O_DM_OWN_DEFAULTS = {
+  "L2ODM": {
+    "evaluation_period": 100,
+    "mt_ratios": ["0.0", "0.1", *6 * ["0.3"]],
+  },
+  "RNNProp": {"evaluation_period": 10, "mt_ratios": 3 * ["0.3"]},
+}
+# Flags that only these two have.
+L2O_DM_FLAGS = (
+  "min_num_eval",
+  "optimizers",
+  "num_mt",
+  "mt_ratios",
+  "if_scale",
+  "rd_scale_bound",
+)
+# Their programs' names of flags that are there already.
+L2O_DM_ALIASES = {
+  "save_path": "train_dir",
+  "num_epochs": "num_meta_iterations",
+  "num_steps": "fix_num_steps",
+  "unroll_length": "fix_unroll_length",
+  "learning_rate": "meta_learning_rate",
+  "second_derivatives": "use_second_derivatives",
+  "k": "mt_k",
+}
 # Flags that only L2O-Scale has.
 SCALE_FLAGS = (
   "if_cl",
@@ -50,6 +90,13 @@ flags.DEFINE_integer(
   "num_meta_iterations", 5, "fresh starts per problem", lower_bound=1
 )
 flags.DEFINE_integer(
+  "num_parallel_problems",
+  1,
+  "instances of a problem that are trained on at once, with the mean of their "
+  "meta-gradients",
+  lower_bound=1,
+)
+flags.DEFINE_integer(
   "num_unroll_scale",
   40,
   "mean of the exponential part of the number of unrolls",
@@ -68,7 +115,10 @@ flags.DEFINE_integer(
   "min_num_itr_partial_unroll", 50, "added to those steps", lower_bound=1
 )
 flags.DEFINE_float(
-  "meta_learning_rate", 1e-6, "learning rate of RMSProp", lower_bound=0
+  "meta_learning_rate",
+  1e-6,
+  "learning rate of RMSProp, with l2o_dm of Adam",
+  lower_bound=0,
 )
 flags.DEFINE_float(
   "gradient_clip_level",
@@ -140,14 +190,15 @@ flags.DEFINE_boolean(
 flags.DEFINE_enum(
   "procedure",
   "auto",
-  ["auto", "original", "l2o_scale"],
-  "how the program of 2017 or that of L2O-Scale trains; auto takes the latter "
-  "with MNIST, CIFAR-10 or a flag that only it has",
+  ["auto", "original", "l2o_scale", "l2o_dm"],
+  "how the program of 2017, that of L2O-Scale, or that of L2O-DM and RNNProp "
+  "trains; auto takes l2o_dm with these two, and else l2o_scale with MNIST, "
+  "CIFAR-10 or a flag that only it has",
 )
 flags.DEFINE_integer(
   "save_period",
   1,
-  "l2o_scale: keep a checkpoint after every this many meta-iterations",
+  "l2o_scale, l2o_dm: keep a checkpoint after every this many meta-iterations",
   lower_bound=1,
 )
 flags.DEFINE_integer(
@@ -192,6 +243,33 @@ flags.DEFINE_enum(
   ["Adam", "RMSProp", "Nesterov", "random"],
   "whom to imitate; random draws one of them in each meta-iteration",
 )
+flags.DEFINE_list(
+  "optimizers",
+  ["adam"],
+  "l2o_dm: whom to imitate, in turn: some of adam, rmsprop, nag",
+)
+flags.DEFINE_integer(
+  "num_mt", 1, "l2o_dm: how many of --optimizers to imitate", lower_bound=1
+)
+flags.DEFINE_spaceseplist(
+  "mt_ratios",
+  ["0.3"],
+  "l2o_dm: --mt_ratio for each level of a curriculum, the last one also for "
+  "those beyond",
+  comma_compat=True,
+)
+flags.DEFINE_integer(
+  "min_num_eval", 3, "evaluations that a level has at least", lower_bound=1
+)
+flags.DEFINE_boolean(
+  "if_scale", False, "l2o_dm: train with random units of coordinates"
+)
+flags.DEFINE_float(
+  "rd_scale_bound",
+  3.0,
+  "the largest logarithm of such a unit",
+  lower_bound=1e-30,
+)
 flags.DEFINE_boolean(
   "reg_optimizer", False, "add a regulariser to the meta-objective"
 )
@@ -222,6 +300,27 @@ flags.DEFINE_integer(
   10,
   "probes of hessian, iterations of hessian-ev, hessian-esd, spectral-norm",
   lower_bound=1,
+)
+
+
+def _are_ratios(values):
+  try:
+    return bool(values) and all(0 <= float(value) <= 1 for value in values)
+  except ValueError:
+    return False
+
+
+flags.register_validator(
+  "optimizers",
+  lambda names: (
+    bool(names)
+    and {*names} <= {"adam", "rmsprop", "nag"}
+    and len({*names}) == len(names)
+  ),
+  "must be a list of different ones of adam, rmsprop, nag.",
+)
+flags.register_validator(
+  "mt_ratios", _are_ratios, "must be a list of numbers from 0 to 1."
 )
 for _name in ("alpha", "beta"):
   flags.register_validator(_name, math.isfinite, "must be a finite number.")

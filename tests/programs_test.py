@@ -177,6 +177,24 @@ def test_a_greater_number_of_problems_continues_under_a_bar(
   assert "0/2" not in done.stderr
 
 
+def test_trains_on_several_instances_at_once(program, tmp_path):
+  flags = (
+    *_TINY,
+    _DIGITS,
+    "--num_parallel_problems=2",
+    "--train_dir=runs",
+  )
+  for number in (1, 2):
+    flags += (f"--num_problems={number}",)
+    done = program("metarun", *flags, cwd=tmp_path)
+    assert done.status == 0, done
+    assert f"Trained on {2 * number} unrolls" in done.stdout
+  flag = "--objective_training_max_multiplier=2"
+  folder = "--train_dir=others"
+  done = program("metarun", *flags, flag, folder, cwd=tmp_path)
+  running_programs.assert_refused(done, "num_parallel_problems is 2", "only 1")
+
+
 def test_metatest_restores_and_evaluates(program, trained, tmp_path):
   caller, _ = trained
   before = running_programs.contents(caller)

@@ -58,7 +58,8 @@ class Curves(NamedTuple):
     learning_rate: of a hand-designed optimizer; else None.
     note: why this learning rate is shown.
     steps: int [points], after how many steps the loss on all data was taken.
-    losses: those losses, [seeds, points], and on batches, [seeds, steps].
+    losses: those losses, [seeds, points], and on batches,
+      [seeds, steps + 1].
   """
 
   problem: str

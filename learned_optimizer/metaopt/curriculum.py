@@ -1,10 +1,10 @@
 """The curriculum: longer and longer horizons, each as long as it helps.
 
 "Training Stronger Baselines for Learning to Optimize" (arXiv 2010.09089),
-section 3.1, with the rules of the L2O-Scale code: weights are evaluated at the
-horizon of the next level; a level ends with the first evaluation that is no
-improvement, but has at least three; the best weights of a level go on to the
-next one.
+section 3.1, with the rules of the code of L2O-Scale, L2O-DM and RNNProp:
+weights are evaluated at the horizon of the next level; a level ends with the
+first evaluation that is no improvement, but has at least three; the best
+weights of a level go on to the next one.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from typing import Any
 HORIZONS = (
   *(100, 200, 500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000),
 )
-_MIN_EVALUATIONS = 3
+# Those of L2O-DM and RNNProp end earlier.
+L2O_DM_HORIZONS = HORIZONS[:8]
 _STATE = ("level", "num_evaluations", "improved", "best_cost")
 
 
@@ -38,6 +39,7 @@ class Curriculum:
     unroll_length: inner steps of every unroll.
     horizons: inner steps of a meta-iteration at each level; the last one is
       only evaluated at.
+    min_evaluations: how many evaluations a level has at least.
     level: the current level, from 0.
     num_evaluations: evaluations at this level that count for its end.
     improved: whether one of them was an improvement.
@@ -46,6 +48,7 @@ class Curriculum:
 
   unroll_length: int
   horizons: Sequence[int] = HORIZONS
+  min_evaluations: int = 3
   level: int = 0
   num_evaluations: int = 0
   improved: bool = False
@@ -55,6 +58,10 @@ class Curriculum:
     if self.unroll_length < 1:
       raise ValueError(
         f"unroll_length must be at least 1, got {self.unroll_length}"
+      )
+    if self.min_evaluations < 1:
+      raise ValueError(
+        f"min_evaluations must be at least 1, got {self.min_evaluations}"
       )
     if len(self.horizons) < 2 or min(self.horizons) < self.unroll_length:
       raise ValueError(
@@ -82,7 +89,7 @@ class Curriculum:
     if cost < best:
       self.best_cost, self.improved = cost, True
       return Verdict.BEST
-    if self.num_evaluations < _MIN_EVALUATIONS:
+    if self.num_evaluations < self.min_evaluations:
       return Verdict.GO_ON
     if not self.improved:
       return Verdict.NO_IMPROVEMENT

@@ -111,7 +111,8 @@ def run_all(
     progress: called with 1 after each run.
 
   Returns:
-    Losses [seeds, points] and [seeds, num_steps].
+    Losses [seeds, points] and [seeds, num_steps + 1]: the last one is after
+    the last step.
   """
 
   def one(program, seed, params):
@@ -129,8 +130,7 @@ def run_all(
     params = init_params or [None] * len(seeds)
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       runs = pool.map(one, [program] * len(seeds), seeds, params)
-      on_data, on_batches = map(np.stack, zip(*runs, strict=True))
-    return Losses(on_data, on_batches[:, :num_steps])
+      return Losses(*map(np.stack, zip(*runs, strict=True)))
 
   program = programs.get(task, jit_compile, Purpose.EVALUATE)
   try:

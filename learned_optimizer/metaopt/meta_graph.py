@@ -1,6 +1,6 @@
 """The graph and session of a meta-training run.
 
-It holds the learned optimizer's weights, RMSProp on them, and the programs
+It holds the learned optimizer's weights, slots of them, and the programs
 that compute meta-gradients, under the variable names of the original
 checkpoints.
 """
@@ -24,7 +24,7 @@ from learned_optimizer.metaopt.program import (
   Purpose,
 )
 from learned_optimizer.metaopt.task import Task
-from learned_optimizer.optimizer import checkpoints
+from learned_optimizer.optimizer import checkpoints, instances
 from learned_optimizer.optimizer.scaling import make_finite
 from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.variables import load_variables
@@ -34,15 +34,18 @@ _MAX_PROGRAMS = 32
 
 
 class MetaOptimizer(NamedTuple):
-  """How the weights descend: RMSProp as TF1 has it.
+  """How the weights descend: by RMSProp or Adam as TF1 has them.
 
   Attributes:
-    learning_rate: of RMSProp.
+    learning_rate: of either.
     gradient_clip: meta-gradients are clipped to plus or minus this, element
       by element, after non-finite elements are set to zero.
     rms_decay: decay of the mean of squares.
     rms_epsilon: added to it under the root.
     l2_reg: weight of the sum of squared weights in the loss.
+    uses_adam: Adam, with its default settings, rather than RMSProp.
+    num_imitated: how many rules are imitated in turn, each of which then has
+      slots of its own; 0 for the slots of other training.
   """
 
   learning_rate: float = 1e-4
@@ -50,6 +53,30 @@ class MetaOptimizer(NamedTuple):
   rms_decay: float = 0.9
   rms_epsilon: float = 1e-20
   l2_reg: float = 0.0
+  uses_adam: bool = False
+  num_imitated: int = 0
+
+  def optimizers(self) -> dict[Purpose, list[tf.compat.v1.train.Optimizer]]:
+    """Makes those that take turns in training, and those in imitation."""
+    main = self._optimizer()
+    imitation = [
+      self._optimizer(f"Imitation{index}") for index in range(self.num_imitated)
+    ]
+    return {Purpose.TRAIN: [main], Purpose.IMITATE: imitation or [main]}
+
+  def _optimizer(self, prefix=""):
+    train = tf.compat.v1.train
+    if self.uses_adam:
+      return train.AdamOptimizer(
+        self.learning_rate, use_locking=True, name=f"{prefix}Adam"
+      )
+    return train.RMSPropOptimizer(
+      self.learning_rate,
+      self.rms_decay,
+      epsilon=self.rms_epsilon,
+      use_locking=True,
+      name=f"{prefix}RMSProp",
+    )
 
 
 class MetaProgram(NamedTuple):
@@ -57,13 +84,14 @@ class MetaProgram(NamedTuple):
 
   Attributes:
     program: the unroll.
-    train_op: one step of the meta-optimizer.
+    train_ops: one step of the meta-optimizer; in imitation one for each rule
+      that has slots of its own.
     gradients: the clipped meta-gradients, by weight.
     summaries: what TensorBoard shows, a serialised protocol buffer.
   """
 
   program: Program
-  train_op: tf.Operation
+  train_ops: list[tf.Operation]
   gradients: dict[str, tf.Tensor]
   summaries: tf.Tensor
 
@@ -74,8 +102,8 @@ class MetaGraph:
   Attributes:
     optimizer: the learned optimizer.
     session: the session.
-    variables: everything a checkpoint holds: weights, RMSProp slots,
-      global_step.
+    variables: everything a checkpoint holds: weights, slots of the
+      meta-optimizer, global_step.
     best: values of variables to go back to, by checkpoint name; empty without
       a curriculum.
   """
@@ -105,7 +133,6 @@ class MetaGraph:
 
   def _build(self):
     v1 = tf.compat.v1
-    meta_optimizer = self._settings
     graph = tf.Graph()
     with graph.as_default():
       self.optimizer: TrainableOptimizer = self._optimizer_spec.build()
@@ -114,23 +141,23 @@ class MetaGraph:
           f"{type(self.optimizer).__name__} made no trainable variable in the"
           " scope LOL; at least one is needed."
         )
+      # Raises an error if there cannot be so many.
+      instances.rule_for(
+        self.optimizer.unrolled_rule(), self._extras.num_instances
+      )
       self._global_step = v1.get_variable(
         "global_step",
         initializer=np.int32(0),
         trainable=False,
         use_resource=True,
       )
-      self._rms_prop = v1.train.RMSPropOptimizer(
-        meta_optimizer.learning_rate,
-        meta_optimizer.rms_decay,
-        epsilon=meta_optimizer.rms_epsilon,
-        use_locking=True,
-      )
+      self._optimizers = self._settings.optimizers()
       # Makes the slots, so that checkpoints are complete before any program
       # is built.
-      self._rms_prop.apply_gradients(
-        [(tf.zeros_like(v), v) for v in self.optimizer.weights.values()]
-      )
+      for meta_optimizer in dict.fromkeys(sum(self._optimizers.values(), [])):
+        meta_optimizer.apply_gradients(
+          [(tf.zeros_like(v), v) for v in self.optimizer.weights.values()]
+        )
       self.variables = v1.global_variables()
       self._saver = v1.train.Saver(
         self.variables,
@@ -192,13 +219,16 @@ class MetaGraph:
       tf.clip_by_value(make_finite(grad, tf.zeros_like(grad)), -limit, limit)
       for grad in raw
     ]
-    train_op = self._rms_prop.apply_gradients(
-      zip(clipped, weights.values(), strict=True),
-      global_step=self._global_step,
-    )
+    train_ops = [
+      meta_optimizer.apply_gradients(
+        zip(clipped, weights.values(), strict=True),
+        global_step=self._global_step,
+      )
+      for meta_optimizer in self._optimizers[program.purpose]
+    ]
     summaries = self._summaries(program, raw, clipped, values)
     gradients = dict(zip(weights, clipped, strict=True))
-    return MetaProgram(program, train_op, gradients, summaries)
+    return MetaProgram(program, train_ops, gradients, summaries)
 
   def _summaries(self, program, raw, clipped, values):
     # Summaries of `tf.summary` take their tags from names, which are unique in
@@ -282,10 +312,16 @@ class MetaGraph:
 
   # What a curriculum goes back to.
 
-  def mark_best(self) -> None:
-    """Makes weights and slots, as they are, those to go back to."""
+  def mark_best(self, keeps_slots: bool = False) -> None:
+    """Makes weights, as they are, those to go back to.
+
+    Args:
+      keeps_slots: not to go back to the present slots as well.
+    """
     self.best = self.values()
     del self.best["global_step"]
+    if keeps_slots:
+      self.best = {name: self.best[name] for name in self.optimizer.weights}
 
   def go_back_to_best(self) -> None:
     """Goes back to what was marked, if anything was."""

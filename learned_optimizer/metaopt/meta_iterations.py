@@ -21,6 +21,8 @@ from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.training_settings import TrainingSettings
 from learned_optimizer.metaopt.validation import Validation
+from learned_optimizer.optimizer import teachers
+from learned_optimizer.problems.problem_spec import Spec
 
 
 class MetaIterations:
@@ -38,13 +40,24 @@ class MetaIterations:
     graph: MetaGraph,
     position: Position,
     log: RunLog,
+    spec: Spec,
     task: Task,
   ):
-    """Builds the program for the task, or loads the task into it."""
+    """Builds the program for the task, or loads the task into it.
+
+    Args:
+      settings: those of the run.
+      graph: holds weights and programs.
+      position: where the run stands.
+      log: tells what happens.
+      spec: makes further instances of the problem.
+      task: what to train on.
+    """
     self._settings = settings
     self._graph = graph
     self._position = position
     self._log = log
+    self._spec = spec
     self._all_data = task.dataset
     mini_data = settings.procedure.mini_data
     if mini_data:
@@ -68,8 +81,9 @@ class MetaIterations:
       RunError: an objective is negative.
     """
     started = time.monotonic()
-    self.program.task.problem.init_fn(self._graph.session)
     generator = self._position.generator
+    self._draw_instance(generator)
+    self.program.task.problem.init_fn(self._graph.session)
     self._draw_data(generator)
     lengths = self._draw_lengths(generator)
     meta = self._choose_program(generator)
@@ -108,6 +122,7 @@ class MetaIterations:
         return False
     if meta.program.purpose is Purpose.IMITATE:
       self.program.continue_from(meta.program)
+      self._position.num_imitations += 1
       note += " (imitation)"
     seconds = time.monotonic() - started
     self.metadata["global_step"].append(self._graph.global_step())
@@ -125,7 +140,9 @@ class MetaIterations:
 
     As in L2O-Scale: runs start from new parameters, but from the optimizer's
     present state, which they change. The state after the last but one unroll is
-    what training goes on from.
+    what training goes on from. Several instances that are trained on at once
+    have no such state in common; then runs start from a fresh one, without
+    effect on training.
 
     Args:
       num_unrolls: unrolls of each run.
@@ -138,10 +155,13 @@ class MetaIterations:
     program = programs.get(
       self.program.task, self._position.jit_compile, Purpose.EVALUATE
     )
-    program.continue_from(self.program)
+    shares_state = self.program.num_instances == 1
+    resets = True
+    if shares_state:
+      program.continue_from(self.program)
+      resets = self._resets(self._position.meta_iteration - 1)
     generator = self._position.generator
     length = validation.unroll_length
-    resets = self._resets(self._position.meta_iteration - 1)
 
     def run(program, trial, unroll):
       """Objectives of an unroll; only the very last of a run is wanted."""
@@ -171,8 +191,17 @@ class MetaIterations:
       # An unroll that diverged ends early.
       whole = len(objectives) == length + 1
       costs.append(objectives[-1] if whole else np.nan)
-    self.program.continue_from(program)
+    if shares_state:
+      self.program.continue_from(program)
     return float(np.mean(costs))
+
+  def _draw_instance(self, generator):
+    """Trains on another instance from now on, if the procedure wants that."""
+    if not self._settings.procedure.redraws_instances:
+      return
+    if self.program.task.problem.constants:
+      seed = int(generator.integers(2**32))
+      self.program.load_problem(self._spec.build(random_seed=seed))
 
   def _draw_data(self, generator):
     mini_data = self._settings.procedure.mini_data
@@ -191,7 +220,9 @@ class MetaIterations:
   def _choose_program(self, generator) -> MetaProgram:
     """Trains on the meta-objective or, at random, on imitation."""
     imitation = self._settings.imitation
-    if not imitation or generator.random() >= imitation.ratio:
+    if not imitation:
+      return self._training
+    if generator.random() >= imitation.ratio_at(self._position.level):
       return self._training
     program = self.program
     meta = self._graph.meta_program(
@@ -201,10 +232,25 @@ class MetaIterations:
     return meta
 
   def _draw_trial(self, program, num_steps, generator) -> Trial:
-    params = self._settings.procedure.initial_parameters(
-      program.task.problem, generator
-    )
-    return program.draw(num_steps, generator, params)
+    trials = []
+    for _ in range(program.num_instances):
+      params = self._settings.procedure.initial_parameters(
+        program.task.problem, generator
+      )
+      trials.append(program.draw(num_steps, generator, params))
+    trial = Trial.side_by_side(trials)
+    if program.purpose is Purpose.IMITATE and self._num_turns:
+      number = self._position.num_imitations
+      trial = trial._replace(
+        teacher_draws=teachers.turn(number, self._num_turns)
+      )
+    return trial
+
+  @property
+  def _num_turns(self) -> int:
+    """How many rules are imitated in turn; 0 without turns."""
+    imitation = self._settings.imitation
+    return imitation.num_turns if imitation else 0
 
   def _resets(self, meta_iteration):
     """Whether this meta-iteration starts from a fresh optimizer state."""
@@ -247,8 +293,10 @@ class MetaIterations:
 
   def _fetches(self, meta, summarise, propagate):
     out = meta.program.out
+    # Those in imitation count the turns like the teacher.
+    number = self._position.num_imitations % len(meta.train_ops)
     fetches = {
-      "train": meta.train_op,
+      "train": meta.train_ops[number],
       "meta_objective": out.metaobj,
       "objectives": out.problem_objectives,
       "initial": out.initial_obj,
@@ -272,6 +320,8 @@ class MetaIterations:
     return result
 
   def _check(self, objectives):
+    if self._settings.procedure.sums_batches:
+      return  # They may have any sign.
     if np.any(objectives < 0):
       raise RunError(
         "Training problem objectives must be nonnegative, but"

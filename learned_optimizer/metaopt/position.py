@@ -20,6 +20,7 @@ class Position:
     meta_iteration: meta-iterations that are complete on it.
     entry_index: which of the problem specs it is built from.
     problem_seed: seed that it is built with.
+    num_imitations: meta-iterations of imitation so far.
     best_cost: lowest validation cost so far without a curriculum, or None.
     curriculum: where the run stands in its curriculum, or None.
     generator: draws everything that is random.
@@ -31,6 +32,7 @@ class Position:
   meta_iteration: int = 0
   entry_index: int = 0
   problem_seed: int = 0
+  num_imitations: int = 0
   best_cost: float | None = None
   curriculum: Curriculum | None = None
   generator: np.random.Generator = dataclasses.field(init=False)

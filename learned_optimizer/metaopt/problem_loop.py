@@ -130,12 +130,14 @@ class ProblemLoop:
 
   def _build_problem(self):
     spec, dataset, batch_size = self._entry()
+    spec = self._settings.procedure.training_spec(spec)
     problem = spec.build(random_seed=self._position.problem_seed)
     return MetaIterations(
       self._settings,
       self._graph,
       self._position,
       self._log,
+      spec,
       Task.of(problem, dataset, batch_size),
     )
 

@@ -23,6 +23,7 @@ from learned_optimizer.optimizer.trainable_optimizer import TrainableOptimizer
 from learned_optimizer.optimizer.training_graph import TrainOutput
 from learned_optimizer.optimizer.variables import set_variables
 from learned_optimizer.problems.dataset import Dataset
+from learned_optimizer.problems.problem import Problem
 
 # What a session raises where XLA cannot compile; run-time errors look alike.
 _COMPILATION_ERRORS = (
@@ -45,20 +46,25 @@ class Purpose(enum.Enum):
 
 
 class Extras(NamedTuple):
-  """What L2O-Scale adds to unrolls.
+  """What unrolls have besides rule and problem.
 
   Attributes:
     regularization: added to objectives; the meta-objective has it in training
       alone.
     teacher: whom to imitate.
+    num_instances: on how many instances of a problem to train at once.
+    sums_batches: in training, the meta-objective is a sum of objectives on
+      batches of rows drawn one by one, and the loss of imitation a sum.
   """
 
   regularization: Regularization | None = None
   teacher: Teacher | None = None
+  num_instances: int = 1
+  sums_batches: bool = False
 
   def serving(self, purpose: Purpose) -> "Extras":
     """What of this a program for this purpose needs."""
-    regularization, teacher = self
+    regularization, teacher, num_instances, sums_batches = self
     if regularization and purpose is not Purpose.TRAIN:
       regularization = dataclasses.replace(regularization, optimizer_weight=0.0)
     if regularization and not (
@@ -66,7 +72,10 @@ class Extras(NamedTuple):
     ):
       regularization = None
     return Extras(
-      regularization, teacher if purpose is Purpose.IMITATE else None
+      regularization,
+      teacher if purpose is Purpose.IMITATE else None,
+      num_instances if purpose is Purpose.TRAIN else 1,
+      sums_batches and purpose is not Purpose.EVALUATE,
     )
 
 
@@ -85,6 +94,8 @@ class Trial(NamedTuple):
     regularizer_draws: the regulariser's, each [steps, ...] if it draws in each
       step.
     teacher_draws: what a fresh teacher needs.
+    last_batches: int32 [steps, batch size]: the rows for the objective after
+      each step that is an unroll's last, where batches are summed; else None.
   """
 
   init_params: list[np.ndarray]
@@ -93,6 +104,26 @@ class Trial(NamedTuple):
   step_draws: list[np.ndarray]
   regularizer_draws: list[np.ndarray] = []
   teacher_draws: Any = ()
+  last_batches: np.ndarray | None = None
+
+  @classmethod
+  def side_by_side(cls, trials: Sequence["Trial"]) -> "Trial":
+    """The random numbers of one run of several instances of a problem."""
+    if len(trials) == 1:
+      return trials[0]
+
+    def stack(field, axis=0):
+      return tf.nest.map_structure(
+        lambda *values: np.stack(values, axis),
+        *[getattr(trial, field) for trial in trials],
+      )
+
+    return cls(
+      stack("init_params"),
+      stack("state_draws"),
+      stack("batches", 1),
+      stack("step_draws", 1),
+    )
 
 
 class Program:
@@ -105,6 +136,7 @@ class Program:
     task: the task that is loaded.
     gradients: of `out.metaobj`, one per weight; None where the program only
       evaluates.
+    num_instances: on how many instances of the problem it runs at once.
   """
 
   def __init__(
@@ -122,7 +154,12 @@ class Program:
     self._has_run = False
     self._session = session
     self._optimizer = optimizer
-    regularization, self._teacher = extras.serving(purpose)
+    (
+      regularization,
+      self._teacher,
+      self.num_instances,
+      self._sums_batches,
+    ) = extras.serving(purpose)
     self._regularizer = regularization and regularization.regularizer
     meta_gradients = purpose is not Purpose.EVALUATE
     with session.graph.as_default():
@@ -133,6 +170,8 @@ class Program:
         meta_gradients,
         regularization,
         self._teacher,
+        self.num_instances,
+        self._sums_batches,
       )
       # A loop that a session has run cannot be differentiated any more.
       self.gradients: list[tf.Tensor] | None = None
@@ -154,10 +193,8 @@ class Program:
 
   def load(self, task: Task) -> None:
     """Makes the program run on this instance, with nothing carried over."""
-    constants, *_ = self.out.instance_vars
-    values = [task.problem.constants[name] for name in constants]
-    set_variables(self._session, [*constants.values()], values)
     self.task = task
+    self.load_problem(task.problem)
     self.load_data(task.dataset)
     self._session.run(self._reset)
     # A regulariser that does not draw in each step keeps its numbers as long
@@ -165,6 +202,13 @@ class Program:
     self._lasting_draws = self._regularizer_draws(
       0, np.random.default_rng(task.problem.random_seed)
     )
+
+  def load_problem(self, problem: Problem) -> None:
+    """Replaces the problem by another instance of the same structure."""
+    constants, *_ = self.out.instance_vars
+    values = [problem.constants[name] for name in constants]
+    set_variables(self._session, [*constants.values()], values)
+    self.task = self.task._replace(problem=problem)
 
   def load_data(self, dataset: Dataset) -> None:
     """Replaces the data by others of the same shapes."""
@@ -178,26 +222,38 @@ class Program:
     generator: np.random.Generator,
     init_params: list[np.ndarray] | None = None,
   ) -> Trial:
-    """Draws the random numbers of `num_steps` steps on the loaded task.
+    """Draws the random numbers of `num_steps` steps of one instance.
 
     Args:
       num_steps: number of steps.
       generator: draws.
       init_params: initial parameters; None for those of the problem.
     """
-    problem, dataset, batch_size = self.task
-    num_batches = num_steps * self._batches_per_step
-    batches = dataset.batch_indices(num_batches, batch_size, generator)
+    problem = self.task.problem
+    batches = self._draw_batches(num_steps * self._batches_per_step, generator)
+    last_batches = None
+    if self._sums_batches:
+      last_batches = self._draw_batches(num_steps, generator)
     params = init_params or problem.initial_parameters(generator)
     rule = self._optimizer.unrolled_rule()
     return Trial(
       params,
       rule.draws(params, generator),
-      np.asarray(batches, np.int32).reshape(num_batches, -1),
+      batches,
       problem.draws(num_steps, generator),
       self._regularizer_draws(num_steps, generator) or self._lasting_draws,
       self._teacher.draws(params, generator) if self._teacher else (),
+      last_batches,
     )
+
+  def _draw_batches(self, number, generator):
+    """Rows of some batches: int32 [number, batch size]."""
+    _, dataset, batch_size = self.task
+    if self._sums_batches:
+      size = [number, batch_size]
+      return generator.integers(max(dataset.size, 1), size=size, dtype=np.int32)
+    batches = dataset.batch_indices(number, batch_size, generator)
+    return np.asarray(batches, np.int32).reshape(number, -1)
 
   @property
   def _batches_per_step(self) -> int:
@@ -246,7 +302,8 @@ class Program:
       return padded
 
     out = self.out
-    weights = np.full([num_steps], 1.0 / num_steps, np.float32)
+    weight = 1.0 if self._sums_batches else 1.0 / num_steps
+    weights = np.full([num_steps], weight, np.float32)
     feed = {
       out.num_steps: num_steps,
       out.batches: window(trial.batches, self._batches_per_step),
@@ -258,6 +315,8 @@ class Program:
       feed[out.jacob_switch] = regularize
     if observed is not None:
       feed[out.observed] = np.pad(observed, (0, capacity - num_steps))
+    if out.last_batch is not None:
+      feed[out.last_batch] = trial.last_batches[start + num_steps - 1]
     regularizer_draws = trial.regularizer_draws
     if self._regularizer and self._regularizer.draws_each_step:
       regularizer_draws = map(window, regularizer_draws)

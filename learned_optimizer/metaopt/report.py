@@ -108,28 +108,40 @@ def write_records(
   seeds: Sequence[int],
   output: pathlib.Path,
   model_name: str,
+  of_l2o_dm: bool = False,
 ) -> None:
   """Writes the files of the original's evaluation.
 
-  Each is the pickle of a list of numpy.float32: the loss on each step's batch
-  before the step, NaN from where a run diverged. They are called
-  `seed<seed>_eval_loss_record.pickle-<model_name>`, and with several problems
-  have the problem's name after that.
+  Each is the pickle of a list of losses on a batch for each step, NaN from
+  where a run diverged: before the step as numpy.float32, or with `of_l2o_dm`
+  after it as float. They are called
+  `seed<seed>_eval_loss_record.pickle-<model_name>`, with `of_l2o_dm`
+  `L2L_eval_loss_record.pickle-<model_name>` with `seed<seed>_` before it if
+  there are several seeds; with several problems the problem's name follows.
 
   Args:
     curves: one for each problem.
     seeds: one run each.
     output: the folder.
     model_name: in the names of the files.
+    of_l2o_dm: as L2O-DM and RNNProp have it, rather than L2O-Scale.
   """
+
+  def record_name(seed):
+    number = f"seed{seed}_"
+    if of_l2o_dm:
+      number = f"{number if len(seeds) > 1 else ''}L2L_"
+    return f"{number}eval_loss_record.pickle-{model_name}"
+
   for c in curves:
     suffix = f"-{c.problem}" if len(curves) > 1 else ""
     diverged = []
     for seed, losses in zip(seeds, c.losses.on_batches, strict=True):
-      path = output / f"{_record_name(seed, model_name)}{suffix}"
+      path = output / f"{record_name(seed)}{suffix}"
+      record = losses[1:].tolist() if of_l2o_dm else [*losses[:-1]]
       with files.whole_file(path) as partial:
-        partial.write_bytes(pickle.dumps(list(losses)))
-      if np.isnan(losses[-1]):
+        partial.write_bytes(pickle.dumps(record))
+      if np.isnan(record[-1]):
         diverged.append(str(seed))
     if diverged:
       print(
@@ -138,8 +150,4 @@ def write_records(
         file=sys.stderr,
       )
   several = "-*" if len(curves) > 1 else ""
-  print(f"Records: {output}/{_record_name('*', model_name)}{several}")
-
-
-def _record_name(seed, model_name):
-  return f"seed{seed}_eval_loss_record.pickle-{model_name}"
+  print(f"Records: {output}/{record_name('*')}{several}")

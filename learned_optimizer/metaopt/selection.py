@@ -67,6 +67,13 @@ class Selection:
       return iterations.validation_cost(
         validation.num_steps // validation.unroll_length, validation
       )
+    if settings.procedure.validates_on_batches:
+      return validation.cost_on_batches(
+        self._graph.programs,
+        settings.problems_and_data[self._position.entry_index],
+        self._position.jit_compile,
+        self._position.generator,
+      )
     return validation.cost(
       self._graph.programs,
       settings.problems_and_data,
@@ -79,7 +86,7 @@ class Selection:
     verdict = curriculum.evaluated(cost)
     if verdict is Verdict.BEST:
       self._keep(cost)
-      self._graph.mark_best()
+      self._graph.mark_best(self._settings.procedure.keeps_slots)
     elif verdict is Verdict.ADVANCE:
       self._graph.go_back_to_best()
       curriculum.advance()

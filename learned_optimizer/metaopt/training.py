@@ -80,6 +80,7 @@ def train_optimizer(
   carry_last_unroll: bool = False,
   xla: str = "auto",
   set_profiling: bool = False,
+  num_parallel_problems: int = 1,
   validation: Validation = NO_VALIDATION,
   save_seconds: float = 60.0,
   progress: bool = False,
@@ -113,8 +114,8 @@ def train_optimizer(
     out: receives a line per meta-iteration, unless a bar shows the progress.
     seed: fixes all random draws; None draws a seed. A run that is continued
       goes on with its random numbers whatever the seed.
-    rms_decay: of the meta-optimizer.
-    rms_epsilon: of the meta-optimizer.
+    rms_decay: of the meta-optimizer, unless it is Adam.
+    rms_epsilon: of the meta-optimizer, unless it is Adam.
     l2_reg: weight of the sum of squared weights in the loss.
     reset_rnn_params: True resets the optimizer's state only when a problem
       begins, as in the original; False in every meta-iteration.
@@ -124,12 +125,15 @@ def train_optimizer(
     xla: compile programs: "always", "never", or "auto" for where it pays,
       which is decided when a run starts and kept when it is continued.
     set_profiling: record a trace of each meta-iteration's first unroll.
+    num_parallel_problems: instances of a problem, with the same constants and
+      data, that are trained on at once, each from initial parameters of its
+      own; the meta-gradient is the mean of theirs. Validation runs are single.
     validation: when and how to validate; the best weights are kept.
     save_seconds: save at the first end of a meta-iteration after this time,
       besides the end of every problem.
     progress: show a bar on standard error.
     settings: recorded in `logdir` as JSON once the run is sure to start.
-    procedure: that of the original or of L2O-Scale.
+    procedure: that of the original, of L2O-Scale, or of L2O-DM and RNNProp.
     curriculum: ever longer meta-iterations, in place of `num_unroll_func` and
       `num_partial_unroll_itrs_func`; needs validation.
     imitation: train some meta-iterations on imitating a teacher.
@@ -156,6 +160,7 @@ def train_optimizer(
     carry_last_unroll=carry_last_unroll,
     xla=xla,
     set_profiling=set_profiling,
+    num_parallel_problems=num_parallel_problems,
     validation=validation,
     save_seconds=save_seconds,
     procedure=procedure,
@@ -165,12 +170,23 @@ def train_optimizer(
     reg_scale=reg_scale,
   )
   meta_optimizer = MetaOptimizer(
-    learning_rate, gradient_clip, rms_decay, rms_epsilon, l2_reg
+    learning_rate,
+    gradient_clip,
+    rms_decay,
+    rms_epsilon,
+    l2_reg,
+    uses_adam=procedure.uses_adam,
+    num_imitated=imitation.num_turns if imitation else 0,
   )
-  _check(training, meta_optimizer)
+  _check(training, meta_optimizer, regularization)
   if regularization and regularize_time == "none":
     regularization = dataclasses.replace(regularization, optimizer_weight=0.0)
-  extras = Extras(regularization, imitation and imitation.teacher)
+  extras = Extras(
+    regularization,
+    imitation and imitation.teacher,
+    num_parallel_problems,
+    procedure.sums_batches,
+  )
   if seed is None:
     seed = run_settings.fresh_seed()
   folder = pathlib.Path(logdir)
@@ -216,7 +232,11 @@ def train_optimizer(
     )
 
 
-def _check(training: TrainingSettings, meta_optimizer: MetaOptimizer) -> None:
+def _check(
+  training: TrainingSettings,
+  meta_optimizer: MetaOptimizer,
+  regularization: Regularization | None,
+) -> None:
   """Raises ValueError for arguments that are out of range."""
   if not training.problems_and_data:
     raise ValueError("problems_and_data is empty; one problem is needed.")
@@ -229,12 +249,14 @@ def _check(training: TrainingSettings, meta_optimizer: MetaOptimizer) -> None:
       f"regularize_time is {training.regularize_time!r}; one of"
       f" {', '.join(schedule.REGULARIZE_TIMES)} is accepted."
     )
-  if training.imitation and not 0 <= training.imitation.ratio <= 1:
-    raise ValueError(
-      f"imitation.ratio is {training.imitation.ratio}; 0 to 1 is accepted."
-    )
+  imitation = training.imitation
+  if imitation:
+    for ratio in (imitation.ratio, *imitation.level_ratios):
+      if not 0 <= ratio <= 1:
+        raise ValueError(f"imitation.ratio is {ratio}; 0 to 1 is accepted.")
   if not 0 <= training.reg_scale <= 1:
     raise ValueError(f"reg_scale is {training.reg_scale}; 0 to 1 is accepted.")
+  _check_parallel(training, regularization)
   procedure, validation = training.procedure, training.validation
   if training.curriculum and not validation.period:
     raise ValueError("validation.period is 0; a curriculum needs validation.")
@@ -252,6 +274,7 @@ def _check(training: TrainingSettings, meta_optimizer: MetaOptimizer) -> None:
     ("procedure.save_period", 1 if save_period is None else save_period),
     ("num_problems", training.num_problems),
     ("num_meta_iterations", training.num_meta_iterations),
+    ("num_parallel_problems", training.num_parallel_problems),
     ("learning_rate", meta_optimizer.learning_rate),
     ("gradient_clip", meta_optimizer.gradient_clip),
     ("validation.epochs", validation.epochs),
@@ -260,6 +283,28 @@ def _check(training: TrainingSettings, meta_optimizer: MetaOptimizer) -> None:
   ):
     if not value > 0:
       raise ValueError(f"{name} is {value}; a positive number is accepted.")
+
+
+def _check_parallel(
+  training: TrainingSettings, regularization: Regularization | None
+) -> None:
+  """Raises ValueError for what does not go with several instances."""
+  number = training.num_parallel_problems
+  if number == 1:
+    return
+  for name, is_asked in (
+    (
+      "a positive obj_train_max_multiplier",
+      training.obj_train_max_multiplier > 0,
+    ),
+    ("imitation", training.imitation),
+    ("a procedure that sums batches", training.procedure.sums_batches),
+    ("regularization", regularization),
+  ):
+    if is_asked:
+      raise ValueError(
+        f"num_parallel_problems is {number}; with {name} only 1 is accepted."
+      )
 
 
 def _compiles(training: TrainingSettings) -> bool:

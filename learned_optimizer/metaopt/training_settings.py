@@ -18,10 +18,22 @@ class Imitation(NamedTuple):
     teacher: whom.
     ratio: the probability that a meta-iteration trains on imitation instead of
       the meta-objective.
+    level_ratios: the same with a curriculum, for each of its levels; the last
+      one is also for those beyond. Empty for `ratio` at all levels.
+    num_turns: how many rules the teacher, one of `teachers.in_turn`, takes in
+      turn, a meta-iteration of imitation each; 0 for a teacher without turns.
   """
 
   teacher: Teacher
   ratio: float = 0.1
+  level_ratios: Sequence[float] = ()
+  num_turns: int = 0
+
+  def ratio_at(self, level: int | None) -> float:
+    """The probability at a level of a curriculum; None without one."""
+    if level is None or not self.level_ratios:
+      return self.ratio
+    return self.level_ratios[min(level, len(self.level_ratios) - 1)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,7 @@ class TrainingSettings:
   carry_last_unroll: bool
   xla: str
   set_profiling: bool
+  num_parallel_problems: int
   validation: Validation
   save_seconds: float
   procedure: Procedure

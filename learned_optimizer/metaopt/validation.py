@@ -33,6 +33,41 @@ class Validation(NamedTuple):
     """Whether to validate after this many meta-iterations in all."""
     return bool(self.period) and num_meta_iterations % self.period == 0
 
+  def cost_on_batches(
+    self,
+    programs: Programs,
+    entry: tuple[Any, Any, int | None],
+    jit_compile: bool,
+    generator: np.random.Generator,
+  ) -> float:
+    """The mean objective after the last step, each run's on a batch.
+
+    Args:
+      programs: the optimizer's.
+      entry: problem spec, data set or None, batch size or None. Every run has
+        an instance of its own.
+      jit_compile: whether to compile programs.
+      generator: draws instances, starts and batches.
+
+    Returns:
+      The cost, lower for better weights; not finite after divergence.
+    """
+    spec, dataset, batch_size = entry
+    drawn = generator.integers(2**32, size=[self.epochs, 2]).tolist()
+    runs = [(problem_seed, [seed]) for problem_seed, seed in drawn]
+    if not spec.build(random_seed=0).constants:
+      # All instances are the same, and runs on one take place at once.
+      runs = [(0, [seed for _, seed in drawn])]
+    losses = []
+    for problem_seed, seeds in runs:
+      problem = spec.build(random_seed=problem_seed)
+      task = Task.of(problem, dataset, batch_size)
+      observed = evaluation.run_all(
+        programs, task, jit_compile, self.num_steps, seeds, points=[]
+      )
+      losses += [*observed.on_batches[:, -1]]
+    return float(np.mean(losses))
+
   def cost(
     self,
     programs: Programs,

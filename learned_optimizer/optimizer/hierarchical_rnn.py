@@ -43,9 +43,10 @@ class HierarchicalRNNRule(Rule):
   """The update rule of the hierarchical RNN.
 
   The state is a dictionary of matrices with one column per coordinate
-  (N columns), per tensor (T) or for the problem (1):
+  (N columns), per tensor (T) or for the problem (P; 1, unless it is for
+  several instances, see `instances`):
   `hidden` [level_sizes[0], N], `layer` [level_sizes[1], T], `global`
-  [level_sizes[2], 1], `grad_accum` and `ms` [num_gradient_scales, N],
+  [level_sizes[2], P], `grad_accum` and `ms` [num_gradient_scales, N],
   `scl_decay`, `inp_decay`, `log_learning_rate` and `true_param` [1, N]. Parts
   that the settings do not call for are absent.
 
@@ -85,6 +86,7 @@ class HierarchicalRNNRule(Rule):
   """
 
   name = "hRNN"
+  num_instances = 1
 
   level_sizes: Sequence[int]
   init_lr_range: tuple[float, float] = (1e-6, 1e-2)
@@ -199,24 +201,27 @@ class HierarchicalRNNRule(Rule):
   def init_state(
     self, weights: Weights, params: Sequence[tf.Tensor], draws: Draws
   ) -> State:
-    layout = Layout.of(params)
+    layout = self._layout(params)
     dtype = params[0].dtype
     num_columns = layout.num_columns
     row = tf.zeros([1, num_columns], dtype)
     scales = tf.zeros([self.num_gradient_scales, num_columns], dtype)
     vectors = [
-      tf.reshape(self._init_vector(weights, draws, level, dtype), [size, 1])
-      for level, size in enumerate(self.level_sizes)
+      self._init_vectors(weights, draws, level, dtype)
+      for level in range(self.num_levels)
     ]
+    hidden = vectors[0]
+    if self.num_instances > 1:
+      hidden = layout.spread(layout.repeat_over_tensors(hidden))
     state = {
-      "hidden": vectors[0] + row,
+      "hidden": hidden + row,
       "grad_accum": scales,
       "ms": scales,
       "scl_decay": row,
       "inp_decay": row,
     }
     if self.num_levels > 1:
-      state["layer"] = vectors[1] + tf.zeros([1, len(params)], dtype)
+      state["layer"] = layout.repeat_over_tensors(vectors[1])
     if self.num_levels > 2:
       state["global"] = vectors[2]
     if self.dynamic_output_scale:
@@ -224,7 +229,9 @@ class HierarchicalRNNRule(Rule):
       if "coordinates" in draws:
         log_lr = layout.flatten(
           [
-            tf.cast(coordinates, dtype) + tf.cast(tensor, dtype)
+            _add_to_first_axis(
+              tf.cast(coordinates, dtype), tf.cast(tensor, dtype)
+            )
             for coordinates, tensor in zip(
               draws["coordinates"], draws["tensors"], strict=True
             )
@@ -237,10 +244,19 @@ class HierarchicalRNNRule(Rule):
       state["true_param"] = layout.flatten(params)
     return state
 
-  def _init_vector(self, weights, draws, level, dtype):
+  def _layout(self, params):
+    return Layout.of(params, num_instances=self.num_instances)
+
+  def _init_vectors(self, weights, draws, level, dtype):
+    """The initial states of a level, [units, P]."""
     if self.learnable_rnn_init:
-      return weights[f"LOL/Level{level}_RNN/init_vector"]
-    return tf.cast(draws["init_vectors"][level], dtype)
+      vectors = weights[f"LOL/Level{level}_RNN/init_vector"]
+      vectors = tf.repeat(vectors, self.num_instances, axis=0)
+    else:
+      vectors = tf.cast(draws["init_vectors"][level], dtype)
+      # With an axis of 1 behind that of the instances, if any.
+      vectors = tf.reshape(vectors, [self.num_instances, -1])
+    return tf.transpose(vectors)
 
   def slot_keys(self) -> list[str]:
     scales = range(1, self.num_gradient_scales + 1)
@@ -251,7 +267,7 @@ class HierarchicalRNNRule(Rule):
     return sorted(keys)
 
   def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    layout = Layout.of(params)
+    layout = self._layout(params)
     rows = {"parameter": state["hidden"]}
     for i in range(self.num_gradient_scales):
       rows[f"grad_accum{i + 1}"] = state["grad_accum"][i : i + 1]
@@ -266,14 +282,16 @@ class HierarchicalRNNRule(Rule):
     for i, (slots, truth) in enumerate(zip(per_tensor, truths, strict=True)):
       slots["true_param"] = tf.identity(truth)
       if self.num_levels > 1:
-        slots["layer"] = tf.transpose(state["layer"][:, i : i + 1])
+        first = i * self.num_instances
+        layers = state["layer"][:, first : first + self.num_instances]
+        slots["layer"] = tf.transpose(layers)
     global_state = []
     if self.num_levels > 2:
       global_state = [tf.transpose(state["global"])]
     return Slots(per_tensor, global_state)
 
   def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
+    layout = self._layout(params)
     apart = ("layer", "true_param")
     keys = [key for key in self.slot_keys() if key not in apart]
     state = layout.from_slots(slots.per_tensor, keys)
@@ -302,7 +320,7 @@ class HierarchicalRNNRule(Rule):
     state: State,
     prescribed_steps: Sequence[tf.Tensor] | None = None,
   ) -> Update:
-    layout = Layout.of(params)
+    layout = self._layout(params)
     new_state, sums = self._update_coordinates(
       weights, layout, layout.flatten(grads), state
     )
@@ -312,7 +330,7 @@ class HierarchicalRNNRule(Rule):
     if self.dynamic_output_scale:
       num_reported -= len(self.directions)
     reports, squares = means[:num_reported], means[num_reported:]
-    new_state |= self._update_upper_levels(weights, reports, state)
+    new_state |= self._update_upper_levels(weights, layout, reports, state)
     if self.dynamic_output_scale:
       norms = layout.spread(tf.sqrt(squares + 1e-16))
       for i, kind in enumerate(self.directions):
@@ -340,14 +358,20 @@ class HierarchicalRNNRule(Rule):
       layer0 = "PerTensor/Layer0_RNN"
       bias = Affine.of(weights, f"{layer0}/Param")(state["layer"])
       if self.num_levels > 2:
-        bias += Affine.of(weights, f"{layer0}/Global")(state["global"])
+        bias = layout.add_to_tensors(
+          bias, Affine.of(weights, f"{layer0}/Global")(state["global"])
+        )
       per_tensor["bias"] = bias
     if self.use_relative_lr:
       log_lr = state["log_learning_rate"]
-      if self.use_problem_lr_mean:
+      if not self.use_problem_lr_mean:
+        per_tensor["mean_log_lr"] = layout.mean(log_lr)
+      elif self.num_instances == 1:
         shared["mean_log_lr"] = layout.mean_of_all(log_lr)
       else:
-        per_tensor["mean_log_lr"] = layout.mean(log_lr)
+        per_tensor["mean_log_lr"] = layout.repeat_over_tensors(
+          layout.mean_of_all(log_lr)
+        )
     return columns.apply(
       CoordinateCell(self),
       layout,
@@ -356,26 +380,34 @@ class HierarchicalRNNRule(Rule):
       of_coordinates | {"grad": grad},
     )
 
-  def _update_upper_levels(self, weights, reports, state):
+  def _update_upper_levels(self, weights, layout, reports, state):
     """Levels 1 and 2; every level sees the old states above it."""
     new_state = {}
     if self.num_levels > 1:
       layer1 = "PerTensor/Layer1_RNN"
       bias = None
       if self.num_levels > 2:
-        bias = Affine.of(weights, layer1)(state["global"])
+        bias = layout.repeat_over_tensors(
+          Affine.of(weights, layer1)(state["global"])
+        )
       layer = BiasGRU.of(weights, layer1)(reports, state["layer"], bias)
       new_state["layer"] = layer
     if self.num_levels > 2:
       # The original reports the last tensor alone where the paper has the
       # mean over tensors; trained optimizers depend on it.
-      report = layer[:, -1:]
+      report = layout.of_last_tensors(layer)
       if self.use_mean_layer_state:
-        report = tf.reduce_mean(layer, axis=1, keepdims=True)
+        report = layout.mean_over_tensors(layer)
       new_state["global"] = BiasGRU.of(weights, "Layer2_RNN")(
         report, state["global"]
       )
     return new_state
+
+
+def _add_to_first_axis(tensor, addend):
+  """Adds a number for each instance along the first axis, or just one."""
+  shape = addend.shape + [1] * (tensor.shape.rank - addend.shape.rank)
+  return tensor + tf.reshape(addend, shape)
 
 
 class HierarchicalRNN(RuleOptimizer):

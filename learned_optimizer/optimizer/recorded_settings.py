@@ -62,6 +62,10 @@ OTHERS = {
   "max_lr": 1e-2,
   "num_gradient_scales": 4,
   "objective_training_max_multiplier": -1.0,
+  "preprocess": "log_and_sign",
+  "output_scale": 0.01,
+  "beta1": 0.95,
+  "beta2": 0.95,
 }
 NAMES = (*(name for name, *_ in (*SWITCHES, *NUMBERS)), *OTHERS)
 _DEFAULTS = OTHERS | {name: value for name, value, _ in (*SWITCHES, *NUMBERS)}
@@ -94,5 +98,7 @@ def arguments(recorded: Mapping[str, Any]) -> dict[str, Any]:
       "cell_cls": settings["cell_cls"],
     },
     "TrainableAdam": {"learning_rate": rate},
+    "L2ODM": {name: settings[name] for name in ("preprocess", "output_scale")},
+    "RNNProp": {name: settings[name] for name in ("beta1", "beta2")},
   }
   return given | own.get(settings["optimizer"], {"initial_rate": rate})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from learned_optimizer.generators import Generator
@@ -52,9 +53,42 @@ def by_name(name: str, num_steps: int = 1) -> Teacher:
     rule = RandomChoice([rule_class() for rule_class in _RULES.values()])
   else:
     rule = _RULES[name]()
-  return Teacher(
-    rule, dict.fromkeys(rule.weight_specs(), _LEARNING_RATE), num_steps
-  )
+  return _teacher(rule, num_steps)
+
+
+def in_turn(names: Sequence[str], num_steps: int = 1) -> Teacher:
+  """Makes a teacher that has several rules, to be taken in turn.
+
+  Its draws have to be those of `turn`.
+
+  Args:
+    names: of the rules, in the order of turns; some of `NAMES` but "random".
+    num_steps: how many of its steps make up one step of the learner.
+
+  Raises:
+    ValueError: an argument that cannot be used.
+  """
+  if not names or len({*names}) < len(names) or not {*names} <= {*_RULES}:
+    raise ValueError(
+      f"names is {[*names]}; one or several different ones of"
+      f" {', '.join(_RULES)} are accepted."
+    )
+  return _teacher(RandomChoice([_RULES[name]() for name in names]), num_steps)
+
+
+def turn(number: int, num_turns: int) -> Draws:
+  """The draws by which a teacher's rule is the one whose turn it is.
+
+  Args:
+    number: counts the turns from 0.
+    num_turns: the number of rules.
+  """
+  return [np.float32((number % num_turns + 0.5) / num_turns)]
+
+
+def _teacher(rule, num_steps):
+  weights = dict.fromkeys(rule.weight_specs(), _LEARNING_RATE)
+  return Teacher(rule, weights, num_steps)
 
 
 class RandomChoice(Rule):

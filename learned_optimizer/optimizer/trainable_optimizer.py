@@ -171,6 +171,8 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
     meta_gradients: bool = True,
     regularization: Regularization | None = None,
     teacher: Teacher | None = None,
+    num_instances: int = 1,
+    sums_batches: bool = False,
   ) -> TrainOutput:
     """Builds the differentiable unroll on a problem in the current graph.
 
@@ -186,10 +188,18 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       regularization: what to add to inner objective and meta-objective.
       teacher: whom to imitate: parameters take its steps, and `metaobj` is how
         far the optimizer's own steps are from them.
+      num_instances: how many instances of the problem run side by side; then
+        `metaobj` is the mean of theirs. More than 1 needs an optimizer and a
+        problem that can, and comes without the two above, without
+        `obj_train_max_multiplier` and with `meta_gradients`.
+      sums_batches: make `metaobj` the sum of objectives on batches, of which
+        `TrainOutput.last_batch` has one more; only with one instance and with
+        `meta_gradients`.
 
     Raises:
       ValueError: if a parameter's shape is not fully defined, or compiling is
-        asked of a subclass that overrides the update of a rule.
+        asked of a subclass that overrides the update of a rule, or more
+        instances than are possible.
     """
     rule = self.unrolled_rule()
     if jit_compile and not self.can_compile:
@@ -198,7 +208,9 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
         " in terms of its variables; only False is accepted."
       )
     settings = self.unroll_settings._replace(
-      regularization=regularization, teacher=teacher
+      regularization=regularization,
+      teacher=teacher,
+      sums_batches=sums_batches,
     )
     if not meta_gradients:
       settings = settings._replace(obj_train_max_multiplier=-1.0)
@@ -211,6 +223,7 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       self._draw_seed(),
       jit_compile,
       meta_gradients,
+      num_instances,
     )
 
   def _draw_seed(self) -> int | None:

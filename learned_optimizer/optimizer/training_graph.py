@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from learned_optimizer.generators import TensorGenerator
+from learned_optimizer.optimizer import instances
 from learned_optimizer.optimizer.rule import Rule
 from learned_optimizer.optimizer.unroll import (
   Carried,
@@ -23,7 +24,9 @@ from learned_optimizer.optimizer.unroll import (
 class TrainOutput(NamedTuple):
   """The graph of one unroll: what to feed, to fetch and to carry on.
 
-  The first ten fields are those of the original.
+  The first ten fields are those of the original. Of P instances of a problem,
+  parameters, random numbers and objectives have an axis [P], behind that of the
+  steps if there is one.
 
   Attributes:
     metaobj: the meta-objective; `tf.gradients` of it are meta-gradients.
@@ -59,6 +62,8 @@ class TrainOutput(NamedTuple):
       computed.
     batch_objectives: [steps], the objective on each step's batch before the
       step; None where meta-gradients are computed.
+    last_batch: placeholder [batch size], rows of the data set for the objective
+      after the last step; None unless batches are summed.
   """
 
   metaobj: tf.Tensor
@@ -81,6 +86,7 @@ class TrainOutput(NamedTuple):
   teacher_draws: Any
   observed: tf.Tensor | None
   batch_objectives: tf.Tensor | None
+  last_batch: tf.Tensor | None
 
 
 def build(
@@ -92,6 +98,7 @@ def build(
   draw_seed: int | None,
   jit_compile: bool,
   meta_gradients: bool,
+  num_instances: int = 1,
 ) -> TrainOutput:
   """Builds the unroll of a rule on a problem in the current graph.
 
@@ -105,17 +112,32 @@ def build(
     jit_compile: compile to one XLA program per length of what is fed.
     meta_gradients: whether the unroll is for meta-gradients, which a compiled
       one then computes, or only for the objectives.
+    num_instances: P, how many instances of the problem run side by side, see
+      `instances`.
   """
   v1 = tf.compat.v1
+  rule = instances.rule_for(rule, num_instances)
+  settings = settings._replace(num_instances=num_instances)
+  is_stacked = num_instances > 1
+
+  def for_each(draw, axis=0):
+    """Placeholders of what each instance draws."""
+    draws = [draw() for _ in range(num_instances)]
+    return _feedable(instances.stack(draws, axis))
+
   obj_weights = v1.placeholder(tf.float32, [None], "obj_weights")
-  batches = v1.placeholder(tf.int32, [None, None], "batches")
+  shape = [None, num_instances, None] if is_stacked else [None, None]
+  batches = v1.placeholder(tf.int32, shape, "batches")
   capacity = tf.size(obj_weights)
   num_steps = v1.placeholder_with_default(capacity, [], "num_steps")
   first_unroll = v1.placeholder_with_default(False, [], "first_unroll")
   reset_state = v1.placeholder_with_default(False, [], "reset_state")
-  init_params = _feedable(problem.init_tensors())
-  state_draws = _feedable(rule.draws(init_params, TensorGenerator(draw_seed)))
-  step_draws = _feedable(problem.draws(capacity, TensorGenerator()))
+  starts = [problem.init_tensors() for _ in range(num_instances)]
+  init_params = _feedable(instances.stack(starts))
+  state_draws = for_each(
+    lambda: rule.draws(starts[0], TensorGenerator(draw_seed))
+  )
+  step_draws = for_each(lambda: problem.draws(capacity, TensorGenerator()), 1)
   jacob_switch, regularizer_draws = None, []
   if settings.regularization is not None:
     jacob_switch = v1.placeholder_with_default(True, [], "jacob_switch")
@@ -136,6 +158,9 @@ def build(
   if not meta_gradients:
     everywhere = tf.ones([capacity], tf.bool)
     observed = v1.placeholder_with_default(everywhere, [None], "observed")
+  last_batch = None
+  if settings.sums_batches:
+    last_batch = v1.placeholder(tf.int32, [None], "last_batch")
   constants = {
     name: _local_variable(f"problem_{name}", value)
     for name, value in problem.constants.items()
@@ -146,15 +171,21 @@ def build(
     name: variable.read_value() for name, variable in weight_variables.items()
   }
   fresh_state = rule.init_state(weights, init_params, state_draws)
+  objective = tf.zeros([num_instances] if is_stacked else [])
   carried = tf.nest.map_structure(
     lambda t: _local_variable(_state_name(t), tf.zeros(t.shape, t.dtype)),
-    Carried(tf.zeros([]), init_params, init_params, fresh_state, fresh_teacher),
+    Carried(objective, init_params, init_params, fresh_state, fresh_teacher),
   )
 
   def run(weights, constants, data, labels, stored, steps, draws, flags):
     bound = problem.with_constants(constants)
+    if is_stacked:
+      bound = instances.Instances(bound, num_instances)
+    rows = (data, labels)
+    if settings.sums_batches:
+      rows = [tf.gather(part, steps.batches[0]) for part in rows]
     start, objective = _start(
-      rule, weights, bound, data, labels, stored, draws, flags, settings.teacher
+      rule, weights, bound, rows, stored, draws, flags, settings.teacher
     )
     return unroll(
       rule, weights, bound, data, labels, start, objective, steps, settings
@@ -174,6 +205,7 @@ def build(
       regularizer_draws,
       jacob_switch,
       observed,
+      last_batch,
     ),
     (init_params, state_draws, teacher_draws),
     (first_unroll, reset_state),
@@ -212,11 +244,12 @@ def build(
     batch_objectives=(
       None if observed is None else unrolled.batch_objectives[:num_run]
     ),
+    last_batch=last_batch,
   )
 
 
-def _start(rule, weights, problem, data, labels, stored, draws, flags, teacher):
-  """Where this unroll starts, and the objective there."""
+def _start(rule, weights, problem, rows, stored, draws, flags, teacher):
+  """Where this unroll starts, and the objective there on some rows."""
   init_params, state_draws, teacher_draws = draws
   first_unroll, reset_state = flags
 
@@ -225,7 +258,7 @@ def _start(rule, weights, problem, data, labels, stored, draws, flags, teacher):
 
   params = choose(first_unroll, init_params, stored.params)
   attended = choose(first_unroll, init_params, stored.attended_params)
-  objective = problem.objective(params, data, labels)
+  objective = problem.objective(params, *rows)
   initial = choose(first_unroll, objective, stored.initial_objective)
   fresh = rule.init_state(weights, init_params, state_draws)
   state = choose(reset_state, fresh, stored.state)

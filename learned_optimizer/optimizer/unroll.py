@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from learned_optimizer.optimizer import sparse
+from learned_optimizer.optimizer import instances, sparse
 from learned_optimizer.optimizer.imitation import Teacher
 from learned_optimizer.optimizer.recompute import recomputed
 from learned_optimizer.optimizer.regularizers.regularization import (
@@ -40,6 +40,13 @@ class UnrollSettings(NamedTuple):
     regularization: what is added to the objectives; None for nothing.
     teacher: whose steps the parameters take and the rule is to imitate; None
       for the rule's own steps.
+    num_instances: P, how many instances of the problem run side by side, see
+      `instances`. More than 1 goes with neither of the two above nor with
+      `obj_train_max_multiplier`.
+    sums_batches: the meta-objective is the weighted sum of the objectives on
+      batches, before each step and, with weight 1, after the last one, relative
+      to nothing; the objective is never taken on all data. Only for one
+      instance.
   """
 
   use_log_objective: bool = False
@@ -50,6 +57,8 @@ class UnrollSettings(NamedTuple):
   checkpoint_gradients: bool = False
   regularization: Regularization | None = None
   teacher: Teacher | None = None
+  num_instances: int = 1
+  sums_batches: bool = False
 
   def score(
     self,
@@ -58,17 +67,20 @@ class UnrollSettings(NamedTuple):
     weighted_sum: tf.Tensor,
     initial_objective: tf.Tensor,
   ) -> tf.Tensor:
-    """The scalar meta-objective.
+    """The meta-objective, a scalar, or [P] of several instances.
 
     Args:
-      objectives: [capacity + 1], of which the first `num_objectives` count.
+      objectives: [capacity + 1] or [capacity + 1, P], of which the first
+        `num_objectives` count.
       num_objectives: int32 scalar.
       weighted_sum: sum of objective weights times objectives.
       initial_objective: at the very start, to normalise with.
     """
     if not self.use_log_objective:
       return weighted_sum / (initial_objective + _EPSILON)
-    counts = tf.range(tf.size(objectives)) < num_objectives
+    counts = tf.range(tf.shape(objectives)[0]) < num_objectives
+    if self.num_instances > 1:
+      counts = counts[:, tf.newaxis]
     # Entries that do not count get a harmless value before the logarithm, so
     # that its gradient there is zero rather than zero times infinity.
     objectives = tf.where(counts, objectives, tf.ones_like(objectives))
@@ -77,14 +89,15 @@ class UnrollSettings(NamedTuple):
     else:
       relative = objectives / (initial_objective + _EPSILON) + _EPSILON
     logs = tf.where(counts, tf.math.log(relative), tf.zeros_like(relative))
-    return tf.reduce_sum(logs) / tf.cast(num_objectives, logs.dtype)
+    return tf.reduce_sum(logs, axis=0) / tf.cast(num_objectives, logs.dtype)
 
 
 class Carried(NamedTuple):
   """What one unroll hands on to the next.
 
   Attributes:
-    initial_objective: scalar, at the first unroll's start; normalises.
+    initial_objective: scalar, at the first unroll's start; normalises. [P] of
+      several instances.
     params: the parameters.
     attended_params: where the next gradient is taken.
     state: the rule's state.
@@ -105,7 +118,7 @@ class Steps(NamedTuple):
     num_steps: int32 scalar, how many of the `capacity` steps to run.
     batches: int32 [capacity, batch size], rows of the data set; with a teacher
       who takes k steps for one, int32 [capacity * k, batch size], of which the
-      rule sees every k-th.
+      rule sees every k-th. Of several instances [capacity, P, batch size].
     obj_weights: [capacity], weights of the objectives in the weighted sum.
     draws: the problem's random numbers, each [capacity, ...].
     regularizer_draws: those of the regulariser, each [capacity, ...] if it
@@ -114,6 +127,8 @@ class Steps(NamedTuple):
       meta-objective; None without a regulariser.
     observed: boolean [capacity], the steps before which the objective is taken
       on all data; in between it stands as it was. None for every step.
+    last_batch: int32 [batch size], rows of the data set, for the objective
+      after the last step; None unless batches are summed.
   """
 
   num_steps: tf.Tensor
@@ -123,6 +138,7 @@ class Steps(NamedTuple):
   regularizer_draws: Sequence[tf.Tensor] = ()
   regularize: tf.Tensor | None = None
   observed: tf.Tensor | None = None
+  last_batch: tf.Tensor | None = None
 
 
 class Unrolled(NamedTuple):
@@ -130,10 +146,13 @@ class Unrolled(NamedTuple):
 
   Attributes:
     meta_objective: scalar, with the regulariser; with a teacher, the weighted
-      sum of the imitation losses. Of no use where `Steps.observed` is given.
-    objectives: [capacity + 1]: the objective on all data at the start and
-      then before each step, so that the first value stands twice and the one
-      after the last step is absent. Entries past `num_objectives` are zero.
+      sum of the imitation losses; of several instances the mean of those that
+      are finite. Of no use where `Steps.observed` is given.
+    objectives: [capacity + 1], or [capacity + 1, P]: the objective on all data
+      at the start and then before each step, so that the first value stands
+      twice and the one after the last step is absent; where batches are
+      summed, on a batch before each step and after the last one. Entries past
+      `num_objectives` are zero.
     num_objectives: int32 scalar, steps run + 1.
     batch_objectives: [capacity], the objective on each step's batch before the
       step, zero for steps that were not run; None unless `Steps.observed` is
@@ -166,7 +185,8 @@ def unroll(
     weights: its weights, with respect to which the result is differentiable.
     problem: offers `objective(params, data, labels)` and
       `gradients(objective, params, draws)`, whose noise neither the regulariser
-      nor a regularised inner objective nor a teacher has.
+      nor a regularised inner objective nor a teacher has. Several instances of
+      a problem are an `Instances`.
     data: the whole data set; objectives are taken on all of it.
     labels: its labels.
     start: where to start.
@@ -181,10 +201,18 @@ def unroll(
   regularization = settings.regularization
   alpha = regularization.optimizer_weight if regularization else 0.0
   beta = regularization.optimizee_weight if regularization else 0.0
-  zero = tf.zeros([], start_objective.dtype)
+  zero = tf.zeros_like(start_objective)
+  are_several = settings.num_instances > 1
+  on_all = on_batch = problem.objective
+  if are_several:
+    on_all, on_batch = problem.objective_on_all, problem.objective_on_batches
 
   def keep_going(step, sums, last_objective, *_):
-    going = (step < steps.num_steps) & tf.math.is_finite(sums["objectives"])
+    going = step < steps.num_steps
+    if are_several:
+      # Those that are over stand still, see below.
+      return going
+    going &= tf.math.is_finite(sums["objectives"])
     if multiplier > 0:
       initial = start.initial_objective
       limit = initial + (multiplier - 1.0) * tf.abs(initial)
@@ -192,6 +220,8 @@ def unroll(
     return going
 
   def run_step(first, weights, step, sums, last_objective, carried, records):
+    if are_several:
+      weights, carried = instances.finite_gradients((weights, carried))
     params, sums, records = carried.params, dict(sums), dict(records)
     if teacher:
       # They come from the teacher: no weight of the rule influences them.
@@ -202,18 +232,18 @@ def unroll(
 
     def objective_on_batch(params, index=0):
       batch = steps.batches[step * batches_per_step + index]
-      return problem.objective(
-        params, tf.gather(data, batch), tf.gather(labels, batch)
-      )
+      return on_batch(params, tf.gather(data, batch), tf.gather(labels, batch))
 
     batch_objective = objective_on_batch(location)
-    if steps.observed is None:
-      objective = problem.objective(params, data, labels)
+    if settings.sums_batches:
+      objective = watched = batch_objective
+    elif steps.observed is None:
+      objective = on_all(params, data, labels)
       watched = objective
     else:
       objective = tf.cond(
         steps.observed[step],
-        lambda: problem.objective(params, data, labels),
+        lambda: on_all(params, data, labels),
         lambda: last_objective,
       )
       watched = batch_objective
@@ -236,14 +266,21 @@ def unroll(
       )
     if not settings.use_second_derivatives:
       grads = [sparse.stop_gradient(grad) for grad in grads]
+    state = carried.state
+    if are_several:
+      over = instances.are_over(sums["objectives"], grads)
+      grads, state = instances.zero_where(over, grads, state)
     prescribed, teacher_state = None, carried.teacher_state
     if teacher:
       prescribed, teacher_state = teacher.lead(
         objective_on_batch, params, teacher_state
       )
-    update = sparse.update(
-      rule, weights, params, grads, carried.state, prescribed
-    )
+    update = sparse.update(rule, weights, params, grads, state, prescribed)
+    if are_several:
+      update = update._replace(
+        params=instances.nan_where(over, update.params),
+        attended_params=instances.nan_where(over, update.attended_params),
+      )
     if teacher:
       sums["imitation"] += steps.obj_weights[step] * teacher.loss(
         update.steps, prescribed
@@ -284,15 +321,31 @@ def unroll(
     )
   else:
     num_run, sums, _, end, records = run_steps(capacity, weights, *begin)
-  objectives = tf.concat([[start_objective], records["all"]], axis=0)
-  if teacher:
-    meta_objective = sums["imitation"]
+  if settings.sums_batches:
+    last_objective = on_batch(
+      end.params,
+      tf.gather(data, steps.last_batch),
+      tf.gather(labels, steps.last_batch),
+    )
+    objectives = tf.where(
+      tf.equal(tf.range(capacity + 1), num_run),
+      last_objective,
+      tf.concat([records["all"], [zero]], axis=0),
+    )
+    meta_objective = sums["objectives"] + last_objective
   else:
+    objectives = tf.concat(
+      [start_objective[tf.newaxis], records["all"]], axis=0
+    )
     meta_objective = settings.score(
       objectives, num_run + 1, sums["objectives"], start.initial_objective
     )
-    if alpha:
-      meta_objective += sums["penalties"]
+    if are_several:
+      meta_objective = instances.mean(meta_objective)
+  if teacher:
+    meta_objective = sums["imitation"]
+  elif alpha:
+    meta_objective += sums["penalties"]
   return Unrolled(
     meta_objective, objectives, num_run + 1, records.get("batch"), end
   )
@@ -308,19 +361,21 @@ def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):
   length = tf.cast(tf.math.ceil(root), tf.int32)
   num_segments = -(-capacity // length)
   run_segment = recomputed(functools.partial(run_steps, length))
+  shape = begin[2].shape
 
   def step(index, *state):
     *progress, records = state
     *progress, segment = run_segment(weights, *progress)
-    row = tf.one_hot(index, num_segments)[:, tf.newaxis]
+    here = tf.one_hot(index, num_segments)
+    here = tf.reshape(here, [-1, 1, *[1] * shape.rank])
     records = {
-      key: record + tf.cast(row, record.dtype) * segment[key]
+      key: record + tf.cast(here, record.dtype) * segment[key]
       for key, record in records.items()
     }
     return index + 1, *progress, records
 
   records = dict.fromkeys(
-    record_names, tf.zeros([num_segments, length], begin[2].dtype)
+    record_names, tf.zeros([num_segments, length, *shape], begin[2].dtype)
   )
   _, *end, records = tf.while_loop(
     lambda index, *state: keep_going(*state),
@@ -329,9 +384,10 @@ def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):
     maximum_iterations=num_segments,
   )
   return *end, {
-    key: tf.reshape(record, [-1])[:capacity] for key, record in records.items()
+    key: tf.reshape(record, [-1, *shape])[:capacity]
+    for key, record in records.items()
   }
 
 
-def _record(size, scalar):
-  return tf.TensorArray(scalar.dtype, size, element_shape=[])
+def _record(size, value):
+  return tf.TensorArray(value.dtype, size, element_shape=value.shape)

@@ -57,7 +57,7 @@ def test_compares_with_the_default_and_the_best_of_the_grid(compared):
     for c in mine:
       np.testing.assert_array_equal(c.steps, np.arange(6))
       assert c.losses.on_data.shape == (3, 6)
-      assert c.losses.on_batches.shape == (3, 5)
+      assert c.losses.on_batches.shape == (3, 6)
       # All start at the same parameters and see the same batches.
       for all_losses, expected in zip(c.losses, mine[1].losses, strict=True):
         np.testing.assert_allclose(all_losses[:, 0], expected[:, 0], rtol=1e-6)
@@ -90,7 +90,7 @@ def test_runs_do_not_end_where_training_would():
 def _curves(on_data, optimizer="A", rate=None, note="", problem="P"):
   on_data = np.array(on_data, np.float32)
   steps = np.arange(on_data.shape[1])
-  losses = Losses(on_data, on_data[:, :-1])
+  losses = Losses(on_data, on_data)
   return Curves(problem, "p()", optimizer, rate, note, steps, losses)
 
 
@@ -252,10 +252,10 @@ def test_a_report_names_the_checkpoint_that_it_wants(tmp_path):
     report.trained(runs.baseline("Adam"), tmp_path)
 
 
-def _record(path):
+def _record(path, number=np.float32):
   record = pickle.loads(path.read_bytes())
   assert type(record) is list
-  assert {type(loss) for loss in record} == {np.float32}
+  assert {type(loss) for loss in record} == {number}
   return record
 
 
@@ -273,3 +273,19 @@ def test_records_are_those_of_the_original(tmp_path, capsys):
   assert _record(tmp_path / f"{names[0]}-P") == [3, 2]
   assert _record(tmp_path / f"{names[1]}-Q") == [6, 5]
   assert len([*tmp_path.iterdir()]) == 6
+
+
+def test_records_of_l2o_dm(tmp_path, capsys):
+  """Losses after each step; with one seed, the names are the original's."""
+  curves = _curves([[3, 2, 1]])
+  report.write_records([curves], (6,), tmp_path, "mnist", of_l2o_dm=True)
+  name = "L2L_eval_loss_record.pickle-mnist"
+  assert _record(tmp_path / name, float) == [2.0, 1.0]
+  assert capsys.readouterr().out == f"Records: {tmp_path}/{name}\n"
+  curves = _curves([[3, 2, 1], [7, 6, np.nan]])
+  report.write_records([curves], (6, 12), tmp_path, "mnist", of_l2o_dm=True)
+  assert _record(tmp_path / f"seed6_{name}", float) == [2.0, 1.0]
+  diverged = _record(tmp_path / f"seed12_{name}", float)
+  np.testing.assert_array_equal(diverged, [6.0, np.nan])
+  assert "with seeds 12;" in capsys.readouterr().err
+  assert len([*tmp_path.iterdir()]) == 3

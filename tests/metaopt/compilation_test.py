@@ -71,7 +71,7 @@ def _first_unroll(meta, num_steps=4):
   program = meta.program
   trial = program.draw(num_steps, np.random.default_rng(0))
   feed = program.feed(trial, 0, num_steps, first=True, reset=True)
-  return [meta.train_op, program.propagate, program.out.metaobj], feed
+  return [meta.train_ops, program.propagate, program.out.metaobj], feed
 
 
 def test_the_run_that_fails_changes_nothing():

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from learned_optimizer import packaged_data
-from learned_optimizer.metaopt.curriculum import HORIZONS, Curriculum, Verdict
+from learned_optimizer.metaopt.curriculum import (
+  HORIZONS,
+  L2O_DM_HORIZONS,
+  Curriculum,
+  Verdict,
+)
 
 BEST, GO_ON, ADVANCE = Verdict.BEST, Verdict.GO_ON, Verdict.ADVANCE
 
@@ -42,6 +47,29 @@ def test_a_level_ends_with_the_first_failure_after_three_evaluations():
   curriculum = Curriculum(20)
   assert verdicts(curriculum, [3.0, 4.0]) == [BEST, GO_ON]
   assert verdicts(curriculum, [2.0, 1.0, 1.5]) == [BEST, BEST, ADVANCE]
+
+
+def test_numbers_of_unrolls_of_l2o_dm():
+  curriculum = Curriculum(20, L2O_DM_HORIZONS)
+  training, evaluation, last = [], [], []
+  for _ in range(7):
+    training.append(curriculum.num_training_unrolls)
+    evaluation.append(curriculum.num_evaluation_unrolls)
+    *_, verdict = verdicts(curriculum, [3.0, 4.0, 4.0])
+    last.append(verdict)
+    if verdict is ADVANCE:
+      curriculum.advance()
+  assert training == [5, 10, 25, 50, 75, 100, 125]
+  assert evaluation == [10, 25, 50, 75, 100, 125, 150]
+  # The original failed where the curriculum is complete.
+  assert last == 6 * [ADVANCE] + [Verdict.COMPLETE]
+
+
+def test_another_number_of_evaluations():
+  curriculum = Curriculum(20, min_evaluations=2)
+  assert verdicts(curriculum, [3.0, 4.0]) == [BEST, ADVANCE]
+  curriculum.advance()
+  assert verdicts(curriculum, [math.nan, 4.0, 5.0]) == [GO_ON, BEST, ADVANCE]
 
 
 def test_a_tie_is_no_improvement():
@@ -81,6 +109,7 @@ def test_the_last_level_completes_the_curriculum():
   [
     ((0,), "unroll_length must be at least 1, got 0"),
     ((200,), "unroll length of 200, got "),
+    ((20, HORIZONS, 0), "min_evaluations must be at least 1, got 0"),
     ((20, (100,)), r"at least two numbers .* got \[100\]"),
   ],
 )

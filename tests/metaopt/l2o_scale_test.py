@@ -66,9 +66,9 @@ class Watch:
 
   Attributes:
     unrolls: for each a dictionary: its program, purpose, trial, start, length
-      and further arguments of `Program.feed`; `data` that are loaded, what is
-      `carried` into it, the `rate` that is the optimizer's first weight, and
-      the `result` of the run.
+      and further arguments of `Program.feed`; `problem` and `data` that are
+      loaded, what is `carried` into it, the `rate` that is the optimizer's
+      first weight, and the `result` of the run.
   """
 
   def __init__(self, monkeypatch):
@@ -84,6 +84,7 @@ class Watch:
           trial=trial,
           start=start,
           length=length,
+          problem=program.task.problem,
           data=program.task.dataset.data,
           carried=program.carried(),
           rate=np.ravel(program._session.run(weight))[0],
@@ -592,18 +593,22 @@ def test_where_the_switch_lies():
   ]
 
 
-def test_what_programs_need_of_a_regulariser():
+def test_what_programs_need():
   regularizer, teacher = options.by_name("jacob"), teachers.by_name("Adam")
   extras = Extras(Regularization(regularizer, 0.5), teacher)
-  assert extras.serving(TRAIN) == (extras.regularization, None)
-  assert extras.serving(EVALUATE) == (None, None)
-  assert extras.serving(IMITATE) == (None, teacher)
+  assert extras.serving(TRAIN) == Extras(extras.regularization)
+  assert extras.serving(EVALUATE) == Extras()
+  assert extras.serving(IMITATE) == Extras(None, teacher)
   extras = Extras(Regularization(regularizer, 0.5, 0.1), teacher)
   inner = Regularization(regularizer, 0.0, 0.1)
-  assert extras.serving(TRAIN) == (extras.regularization, None)
-  assert extras.serving(EVALUATE) == (inner, None)
-  assert extras.serving(IMITATE) == (inner, teacher)
-  assert Extras(Regularization(regularizer)).serving(TRAIN) == (None, None)
+  assert extras.serving(TRAIN) == Extras(extras.regularization)
+  assert extras.serving(EVALUATE) == Extras(inner)
+  assert extras.serving(IMITATE) == Extras(inner, teacher)
+  assert Extras(Regularization(regularizer)).serving(TRAIN) == Extras()
+  extras = Extras(num_instances=3, sums_batches=True)
+  assert extras.serving(TRAIN) == extras
+  assert extras.serving(EVALUATE) == Extras()
+  assert extras.serving(IMITATE) == Extras(sums_batches=True)
 
 
 def test_probes_last_as_long_as_the_problem(tmp_path, monkeypatch):

@@ -129,7 +129,7 @@ def test_gradients_that_are_not_finite_become_zero():
   before = graph.values()
   result = meta.program.run(
     {
-      "train": meta.train_op,
+      "train": meta.train_ops,
       "gradients": meta.gradients,
       "meta_objective": meta.program.out.metaobj,
       "raw": meta.program.gradients,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from learned_optimizer.optimizer import teachers
 from learned_optimizer.optimizer.l2o_dm import L2ODM, L2ODMRule, log_and_sign
 from tests.optimizer import dm_vectors
 from tests.optimizer.dm_vectors import filled
@@ -141,3 +142,22 @@ def test_optimizer_ignores_settings_of_others():
 def test_settings_out_of_range(settings, message):
   with pytest.raises(ValueError, match=message):
     L2ODMRule(**settings)
+
+
+def test_loss_of_imitation():
+  """The sum over three steps, with labels that are recorded."""
+  rule = L2ODMRule()
+  weights = {name: tf.constant(value) for name, value in WEIGHTS.items()}
+  params = [tf.zeros([4], tf.float64)]
+  state = rule.init_state(weights, params, [])
+  teacher = teachers.by_name("Adam")
+  losses = []
+  for gradient, label in zip(
+    dm_vectors.GRADIENTS, filled((3, 4), 0.01, 7), strict=True
+  ):
+    update = rule.update(
+      weights, params, [tf.constant(gradient, tf.float64)], state
+    )
+    state = update.state
+    losses.append(teacher.loss(update.steps, [-label]))
+  np.testing.assert_allclose(sum(losses), 8.345525928655e-5, rtol=1e-9)

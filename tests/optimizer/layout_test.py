@@ -203,3 +203,34 @@ def test_errors():
     Layout([])
   with pytest.raises(ValueError, match=r"params\[1\] has shape .*None"):
     Layout([(2,), (None, 3)])
+
+
+@pytest.mark.parametrize(
+  "shapes", [[(2, 3), ()], [(3,), (5, 2)] * 9, [(70, 90), (33,)]]
+)
+def test_instances_count_as_tensors_of_their_own(shapes):
+  stacked = [(3, *shape) for shape in shapes]
+  layout = Layout(stacked, num_instances=3)
+  generator = np.random.default_rng(0)
+  arrays = [generator.normal(size=s).astype(np.float32) for s in stacked]
+  tensors = [tf.constant(array) for array in arrays]
+  row = layout.flatten(tensors)
+  assert row.shape == (1, layout.num_columns)
+  for tensor, array in zip(layout.unflatten(row), arrays, strict=True):
+    np.testing.assert_array_equal(tensor, array)
+  sums = np.concatenate([a.reshape(3, -1).sum(axis=1) for a in arrays])
+  np.testing.assert_allclose(layout.sum(row)[0], sums, 1e-4, 1e-4)
+  numbers = tf.range(3.0 * len(shapes))[tf.newaxis]
+  spread = layout.unflatten(layout.spread(numbers))
+  for i, tensor in enumerate(spread):
+    for j in range(3):
+      assert np.all(tensor[j] == 3 * i + j)
+  by_problem = sums.reshape(len(shapes), 3)
+  size = sum(a[0].size for a in arrays)
+  np.testing.assert_allclose(
+    layout.mean_of_all(row)[0], by_problem.sum(axis=0) / size, 1e-4, 1e-4
+  )
+  np.testing.assert_array_equal(
+    layout.repeat_over_tensors(tf.constant([[1.0, 2.0, 3.0]])),
+    [[1.0, 2.0, 3.0] * len(shapes)],
+  )

@@ -356,7 +356,40 @@ class TestRandom:
     tf.nest.map_structure(np.testing.assert_array_equal, back, state)
 
 
+class TestInTurn:
+  @pytest.mark.parametrize("number", range(4))
+  def test_steps_are_those_of_the_rule_whose_turn_it_is(self, number):
+    """The check values of L2O-DM's teachers, at gradients of .5, .25, .1."""
+    teacher = teachers.in_turn(["Adam", "RMSProp", "Nesterov"])
+    expected = (
+      (-0.0099999932, -0.0093217613, -0.0082187895),
+      (-0.0051987525, -0.0027297549, -0.0011502048),
+      (-0.0095, -0.0088, -0.00757),
+    )[number % 3]
+    weights = {name: tf.constant(v) for name, v in teacher.weights.items()}
+    params = [tf.zeros([2])]
+    state = teacher.init_state(params, teachers.turn(number, 3))
+    for gradient, change in zip((0.5, 0.25, 0.1), expected, strict=True):
+      update = teacher.rule.update(weights, params, [[gradient] * 2], state)
+      state = update.state
+      np.testing.assert_allclose(update.steps[0], 2 * [-change], rtol=1e-6)
+
+  def test_order_is_that_of_the_names(self):
+    teacher = teachers.in_turn(["Nesterov", "Adam"], 3)
+    assert [rule.name for rule in teacher.rule.rules] == ["Nesterov", "Adam"]
+    assert teacher.num_steps == 3
+    params = [tf.zeros([2])]
+    for number in range(5):
+      state = teacher.init_state(params, teachers.turn(number, 2))
+      assert state["choice"] == number % 2
+
+
 class TestErrors:
+  @pytest.mark.parametrize("names", [[], ["Adam", "Adam"], ["adam"]])
+  def test_names_of_turns(self, names):
+    with pytest.raises(ValueError, match=r"names is \[.*one or several diff"):
+      teachers.in_turn(names)
+
   def test_unknown_name(self):
     with pytest.raises(ValueError, match="mt_teacher is 'adam'; one of Adam, "):
       teachers.by_name("adam")

@@ -1,0 +1,208 @@
+"""metarun and metatest as users of L2O-DM and RNNProp call them."""
+
+import copy
+import json
+import pickle
+
+import pytest
+from absl import flags as absl_flags
+
+from learned_optimizer import training_choices, training_flags
+from tests import running_programs
+
+_NAME = "RNNProp_GRUCell_20_2"
+_TRAINING = (
+  *("--optimizer=RNNProp", "--include_digits_mlp_problems", "--seed=3"),
+  *("--save_path=runs", "--num_epochs=3", "--num_steps=4", "--unroll_length=2"),
+  *("--evaluation_period=1", "--evaluation_epochs=1", "--if_scale", "--if_mt"),
+  *("--num_mt=2", "--optimizers=adam,nag", "--mt_ratio=0.5", "--k=2"),
+  *("--noprogress", "--xla=never"),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(program, tmp_path_factory):
+  """How metarun ended, and the folder that it was called in."""
+  folder = tmp_path_factory.mktemp("trained")
+  return program("metarun", *_TRAINING, cwd=folder), folder
+
+
+def test_training(trained):
+  done, folder = trained
+  assert done.status == 0, done
+  assert not done.stderr
+  assert done.stdout.count("4 iters (unrolled 2, 2 steps)") == 3
+  assert 1 <= done.stdout.count("(imitation)") <= 2
+  assert done.stdout.count("validation cost 2.3") == 3
+  assert "variant='training'" in done.stdout
+  run = folder / "runs" / _NAME
+  published = {path.stem for path in run.glob("model.ckpt-*.index")}
+  assert published == {f"model.ckpt-{number}" for number in range(4)}
+  settings = json.loads((run / "settings.json").read_text())
+  expected = {
+    "procedure": "l2o_dm",
+    "num_meta_iterations": 3,
+    "meta_learning_rate": 1e-3,
+    "use_second_derivatives": False,
+    "fix_num_steps": 4,
+    "fix_num_steps_eval": 4,
+    "mt_k": 2,
+    "optimizers": ["adam", "nag"],
+    "rd_scale_bound": 3.0,
+    "beta2": 0.95,
+  }
+  assert {name: settings[name] for name in expected} == expected
+
+
+def test_other_settings_are_refused_when_a_run_is_continued(program, trained):
+  _, folder = trained
+  done = program(
+    *("metarun", *_TRAINING, "--num_mt=1", "--rd_scale_bound=2"), cwd=folder
+  )
+  running_programs.assert_refused(done, "--num_mt: 2 -> 1", "--rd_scale_bound")
+
+
+_TEST = (
+  *("--include_digits_mlp_problems", "--num_steps=3", "--noprogress"),
+  *("--output_path=out/below", "--seeds=6", "--model_name=digits"),
+)
+
+
+def _tested(done, folder):
+  """What metatest printed, and the record."""
+  assert done.status == 0, done
+  assert "variant='evaluation'" in done.stdout
+  output = folder / "out" / "below"
+  name = "L2L_eval_loss_record.pickle-digits"
+  assert {path.name for path in output.iterdir()} == {
+    *("evaluation.csv", "evaluation.png", name)
+  }
+  record = pickle.loads((output / name).read_bytes())
+  assert [type(loss) for loss in record] == 3 * [float]
+  return record
+
+
+def test_evaluation(program, trained, tmp_path):
+  """Of a run, and of the same weights wherever they are."""
+  _, folder = trained
+  run = folder / "runs" / _NAME
+  done = program(
+    "metatest",
+    *(*_TEST, "--optimizer=RNNProp", f"--train_dir={run.parent}"),
+    cwd=folder,
+  )
+  record = _tested(done, folder)
+  assert record == sorted(record, reverse=True)
+  done = program("metatest", *_TEST, f"--path={run}", cwd=tmp_path)
+  assert f"Evaluating {run} on seeds 6." in done.stdout
+  assert _tested(done, tmp_path) == record
+
+
+# Flags.
+
+
+def _parsed(*given):
+  values = copy.deepcopy(absl_flags.FLAGS)
+  values.unparse_flags()
+  values(["metarun", *given])
+  return values
+
+
+@pytest.mark.parametrize(
+  ("optimizer", "period", "ratios"),
+  [
+    ("L2ODM", 100, [0.0, 0.1, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]),
+    ("RNNProp", 10, [0.3, 0.3, 0.3]),
+  ],
+)
+def test_defaults(optimizer, period, ratios):
+  """Those of the original programs."""
+  values = _parsed(f"--optimizer={optimizer}", "--if_cl", "--if_mt")
+  name = training_choices.resolve_procedure(values)
+  assert name == "l2o_dm"
+  assert values.evaluation_period == values.save_period == period
+  assert values.num_meta_iterations == 10_000
+  curriculum = training_choices.curriculum(values, name)
+  assert curriculum.horizons[-1] == 3000
+  assert curriculum.min_evaluations == 3
+  assert curriculum.unroll_length == 20
+  imitation = training_choices.imitation(values, name)
+  assert imitation.level_ratios == ratios
+  assert [rule.name for rule in imitation.teacher.rule.rules] == ["Adam"]
+  procedure = training_choices.procedure(values, name)
+  assert procedure.scale_bound is None
+  assert training_choices.validation(values).epochs == 20
+
+
+def test_values_that_are_given():
+  values = _parsed(
+    *("--optimizer=L2ODM", "--fix_num_steps=500", "--if_mt", "--if_cl"),
+    *("--optimizers=adam,rmsprop,nag", "--num_mt=3", "--mt_ratios=0.2 0.4"),
+    *("--min_num_eval=5", "--if_scale", "--rd_scale_bound=2"),
+  )
+  name = training_choices.resolve_procedure(values)
+  unrolls, steps = training_choices.lengths(values, name)
+  assert (unrolls(None), steps(None)) == (25, 20)
+  assert values.fix_num_steps_eval == 500
+  assert training_choices.curriculum(values, name).min_evaluations == 5
+  imitation = training_choices.imitation(values, name)
+  names = [rule.name for rule in imitation.teacher.rule.rules]
+  assert names == ["Adam", "RMSProp", "Nesterov"]
+  assert imitation.num_turns == 3
+  assert imitation.level_ratios == [0.2, 0.4]
+  assert training_choices.procedure(values, name).scale_bound == 2.0
+
+
+def test_another_procedure_can_be_asked_for():
+  values = _parsed("--optimizer=RNNProp", "--procedure=l2o_scale")
+  assert training_choices.resolve_procedure(values) == "l2o_scale"
+  values = _parsed("--procedure=l2o_dm")
+  assert training_choices.resolve_procedure(values) == "l2o_dm"
+
+
+def test_every_flag_exists():
+  own = training_flags.L2O_DM_OWN_DEFAULTS.values()
+  for names in (
+    training_flags.L2O_DM_FLAGS,
+    training_flags.L2O_DM_DEFAULTS,
+    training_flags.L2O_DM_ALIASES.values(),
+    *own,
+  ):
+    for name in names:
+      assert name in absl_flags.FLAGS
+
+
+def test_flags_without_effect_are_told(capsys):
+  values = _parsed("--optimizer=RNNProp", "--mt_teacher=Adam", "--mt_ratios=1")
+  name = training_choices.resolve_procedure(values)
+  training_choices.check(values, name)
+  lines = capsys.readouterr().err.splitlines()
+  assert lines == [
+    "Warning: --mt_ratios has no effect with --noif_mt.",
+    "Warning: --mt_teacher has no effect with --procedure=l2o_dm.",
+  ]
+
+
+@pytest.mark.parametrize(
+  ("program_name", "flags", "words"),
+  [
+    ("metarun", ["--optimizers=sgd"], ["--optimizers", "adam, rmsprop, nag"]),
+    ("metarun", ["--mt_ratios=0.1 2"], ["--mt_ratios", "from 0 to 1"]),
+    ("metarun", ["--num_mt=2"], ["--num_mt=2 is more than the 1"]),
+    ("metarun", ["--if_cl", "--num_epochs=9"], ["--evaluation_period=10"]),
+    ("metarun", ["--beta1=1.0"], ["beta1 is 1.0"]),
+    (
+      "metatest",
+      ["--path=nowhere", "--restore_model_name=model.ckpt-1"],
+      ["--path=nowhere and --restore_model_name=model.ckpt-1"],
+    ),
+    ("metatest", ["--path=nowhere"], ["no optimizer 'nowhere'"]),
+  ],
+)
+def test_a_wrong_flag_is_named(program, tmp_path, program_name, flags, words):
+  done = program(
+    program_name,
+    *("--optimizer=RNNProp", "--include_digits_mlp_problems", *flags),
+    cwd=tmp_path,
+  )
+  running_programs.assert_refused(done, f"{program_name}: ", *words)
