@@ -19,6 +19,7 @@ T is P times as many, and what there is once for a problem is a matrix
 [rows, P].
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -117,24 +118,27 @@ class Layout:
 
   def join(self, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
     """Joins one matrix [rows, n] per tensor to [rows, N]."""
+    dtype = blocks[0].dtype
+    # Tensors that are padded alike share their zeros.
+    zeros = functools.cache(lambda *shape: tf.zeros(shape, dtype))
     parts = []
     for part, size, width in zip(
       blocks, self._sizes, self._widths, strict=True
     ):
-      parts += self._pad(part, width - size)
+      parts += self._pad(part, width - size, zeros)
     if self._rest:
-      parts.append(tf.zeros([parts[0].shape[0], self._rest], parts[0].dtype))
+      parts.append(zeros(parts[0].shape[0], self._rest))
     return tf.concat(parts, axis=1)
 
-  def _pad(self, part, padding):
+  def _pad(self, part, padding, zeros):
     """One tensor's columns with those that pad each instance, in pieces."""
+    rows = part.shape[0]
     if not padding:
       return [part]
-    rows = part.shape[0]
-    zeros = tf.zeros([rows, self.num_instances, padding], part.dtype)
     if self.num_instances == 1:
-      return [part, zeros[:, 0]]
-    part = tf.concat([self._instances_of(part), zeros], axis=2)
+      return [part, zeros(rows, padding)]
+    pads = zeros(rows, self.num_instances, padding)
+    part = tf.concat([self._instances_of(part), pads], axis=2)
     return [tf.reshape(part, [rows, -1])]
 
   def _instances_of(self, part):
