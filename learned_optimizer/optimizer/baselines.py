@@ -16,11 +16,10 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer.generators import Generator
+from learned_optimizer.optimizer.columns_rule import ColumnsRule
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Rule,
-  Slots,
   State,
   Update,
   Weights,
@@ -29,7 +28,7 @@ from learned_optimizer.optimizer.rule import (
 )
 
 
-class _Baseline(Rule):
+class _Baseline(ColumnsRule):
   """A rule over flat rows [1, N] with a learning rate for its only weight."""
 
   # Default learning rate, and for each row of the state where it starts.
@@ -58,13 +57,6 @@ class _Baseline(Rule):
 
   def slot_keys(self) -> list[str]:
     return sorted(self.initial_state)
-
-  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    return Slots(Layout.of(params).to_slots(state), [])
-
-  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
-    return layout.from_slots(slots.per_tensor, [*self.initial_state])
 
   def update(
     self,

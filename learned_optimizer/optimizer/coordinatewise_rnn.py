@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer import columns, scaling
+from learned_optimizer.optimizer.columns_rule import ColumnsRule
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rnn_cells import (
   LSTM,
@@ -25,8 +26,6 @@ from learned_optimizer.optimizer.rnn_cells import (
 )
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Rule,
-  Slots,
   State,
   Update,
   Weights,
@@ -65,7 +64,7 @@ _CELLS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class CoordinatewiseRNNRule(Rule):
+class CoordinatewiseRNNRule(ColumnsRule):
   """The update rule of the coordinatewise RNN.
 
   With G the scaled gradient and o the output of the stack, per coordinate:
@@ -194,13 +193,6 @@ class CoordinatewiseRNNRule(Rule):
 
   def slot_keys(self) -> list[str]:
     return ["decay", "learning_rate", "rms", "rnn"]
-
-  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    return Slots(Layout.of(params).to_slots(state), [])
-
-  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
-    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,

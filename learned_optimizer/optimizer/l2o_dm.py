@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer import columns, lstm_stack
+from learned_optimizer.optimizer.columns_rule import ColumnsRule
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Rule,
-  Slots,
   State,
   Update,
   Weights,
@@ -57,7 +56,7 @@ _PREPROCESSING = {
 
 
 @dataclasses.dataclass(frozen=True)
-class L2ODMRule(Rule):
+class L2ODMRule(ColumnsRule):
   """The update rule of L2O-DM.
 
   With g the gradient, per coordinate:
@@ -125,13 +124,6 @@ class L2ODMRule(Rule):
 
   def slot_keys(self) -> list[str]:
     return ["rnn"]
-
-  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    return Slots(Layout.of(params).to_slots(state), [])
-
-  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
-    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,

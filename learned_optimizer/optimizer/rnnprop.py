@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from learned_optimizer.generators import Generator
 from learned_optimizer.optimizer import columns, lstm_stack
+from learned_optimizer.optimizer.columns_rule import ColumnsRule
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Rule,
-  Slots,
   State,
   Update,
   Weights,
@@ -32,7 +31,7 @@ _TINY = 1e-37
 
 
 @dataclasses.dataclass(frozen=True)
-class RNNPropRule(Rule):
+class RNNPropRule(ColumnsRule):
   """The update rule of RNNProp.
 
   With g the gradient, per coordinate:
@@ -105,13 +104,6 @@ class RNNPropRule(Rule):
 
   def slot_keys(self) -> list[str]:
     return ["m", "rnn", "t", "v"]
-
-  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    return Slots(Layout.of(params).to_slots(state), [])
-
-  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
-    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,

@@ -8,11 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer.generators import Generator
+from learned_optimizer.optimizer.columns_rule import ColumnsRule
 from learned_optimizer.optimizer.layout import Layout
 from learned_optimizer.optimizer.rule import (
   Draws,
-  Rule,
-  Slots,
   State,
   Update,
   Weights,
@@ -23,7 +22,7 @@ from learned_optimizer.optimizer.rule_optimizer import RuleOptimizer
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainableAdamRule(Rule):
+class TrainableAdamRule(ColumnsRule):
   """Adam whose learning rate, decays and epsilon are weights.
 
   With g the gradient, per coordinate:
@@ -100,13 +99,6 @@ class TrainableAdamRule(Rule):
 
   def slot_keys(self) -> list[str]:
     return ["m", "t", "v"]
-
-  def to_slots(self, state: State, params: Sequence[tf.Tensor]) -> Slots:
-    return Slots(Layout.of(params).to_slots(state), [])
-
-  def from_slots(self, slots: Slots, params: Sequence[tf.Tensor]) -> State:
-    layout = Layout.of(params)
-    return layout.from_slots(slots.per_tensor, self.slot_keys())
 
   def update(
     self,
