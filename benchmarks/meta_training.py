@@ -1,26 +1,21 @@
 """Inner steps per second of meta-training, the time to begin, and memory.
 
-Each cell has a process of its own. In it the same unroll runs compiled and op
-by op in turn, and with them a step of TF1's Adam, op by op: what a step of the
-original costs is known in units of it, so that figures of different machines,
-or of another hour of the same one, can be compared.
+The same unroll runs compiled and op by op in turn. What a step of the original
+costs is known in units of a step of TF1's Adam, op by op, which is measured
+before and after each of them: so figures of different machines, or of another
+hour of the same one, can be compared.
 """
 
 import functools
-import json
-import os
-import resource
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 
 from absl import app, flags
 
 from benchmarks import tables
-from learned_optimizer import program_start, xla_settings
+from benchmarks.unrolls import COMPILED, OP_BY_OP, Measurement, adam_seconds
+from learned_optimizer import program_start
 
-SPEED, MEMORY = "Speed", "Memory"
+SPEED, MEMORY, INSTANCES = "Speed", "Memory", "Instances at once"
 PROBLEMS = (
   "softmax_2_class",
   "fully_connected_random_2_class",
@@ -28,196 +23,100 @@ PROBLEMS = (
   "mnist_conv",
 )
 UNROLLS = (20, 100, 500)
-WAYS = ("compiled", "op by op")
 # Unrolls whose memory is compared: steps, and whether meta-gradients are
 # checkpointed.
 MEMORY_OF = ((100, False), (500, False), (2000, False), (2000, True))
+NUM_INSTANCES = (1, 4, 16)
+# What further tables are about.
+_SMALL_MLP = "fully_connected_random_2_class"
 
 # The original on TF 2.21: inner steps per CPU-second with second derivatives,
-# and CPU-milliseconds of Adam's step in the same hour, by number of parameters.
+# and CPU-seconds of Adam's step in the same hour.
 _ORIGINAL = {
   ("softmax_2_class", 20): 354,
   ("softmax_2_class", 100): 386,
   ("fully_connected_random_2_class", 20): 115,
   ("fully_connected_random_2_class", 100): 124,
 }
-_ADAM_LAYERS = (64, 110, 20, 2)
-_ADAM_CPU_MS = 0.93
-_ADAM_BATCH = 128
+_ADAM_SECONDS = 0.93e-3
 
 
 def main(argv: Sequence[str]) -> None:
   """Measures, prints tables and writes what --folder asks for."""
-  if len(argv) > 1:
-    print(json.dumps(cell(*map(json.loads, argv[1:]))))
-    return
+  del argv
   values = flags.FLAGS
   unrolls = [int(n) for n in values.unrolls]
-  derivatives = (False, True) if values.first_derivatives else (True,)
-  rows = {SPEED: [], MEMORY: []}
+  rows = {SPEED: [], MEMORY: [], INSTANCES: []}
+
+  def add(table, more):
+    rows[table] += more
+    tables.print_table(table, rows[table])
+
   for problem in values.problems:
     for unroll in unrolls:
-      for second in derivatives:
-        arguments = (problem, unroll, second, False, values.repeats)
-        rows[SPEED] += _in_own_process(*arguments)
-        tables.print_table(SPEED, rows[SPEED])
-  for unroll, checkpoint in MEMORY_OF if values.memory else ():
-    arguments = (values.problems[-1], unroll, True, checkpoint, 1)
-    rows[MEMORY] += _in_own_process(*arguments, ["compiled"])
-    tables.print_table(MEMORY, rows[MEMORY])
+      for second in (False, True) if values.first_derivatives else (True,):
+        measurement = Measurement(
+          problem, unroll=unroll, second=second, repeats=values.repeats
+        )
+        add(SPEED, speed(measurement))
+  if values.instances:
+    for unroll in unrolls:
+      for number in NUM_INSTANCES:
+        measurement = Measurement(
+          _SMALL_MLP,
+          unroll=unroll,
+          instances=number,
+          ways=[COMPILED],
+          repeats=values.repeats,
+        )
+        add(INSTANCES, speed(measurement))
+  if values.memory:
+    for unroll, checkpoint in MEMORY_OF:
+      measurement = Measurement(
+        _SMALL_MLP,
+        unroll=unroll,
+        checkpoint=checkpoint,
+        ways=[COMPILED],
+        repeats=1,
+      )
+      add(MEMORY, speed(measurement))
   if values.folder:
     tables.write(values.folder, "meta_training", rows, draw(rows[SPEED]))
 
 
-def _in_own_process(*arguments):
-  command = [sys.executable, "-m", "benchmarks.meta_training"]
-  command += map(json.dumps, arguments)
-  # What an earlier run compiled is not to be found.
-  environment = os.environ | {"TF_XLA_FLAGS": ""}
-  done = subprocess.run(
-    command, stdout=subprocess.PIPE, check=True, env=environment
-  )
-  rows = json.loads(done.stdout.splitlines()[-1])
-  return [
-    {
-      key: tables.Quartiles(*value) if isinstance(value, list) else value
-      for key, value in row.items()
-    }
-    for row in rows
-  ]
-
-
-def cell(
-  problem: str,
-  unroll: int,
-  second: bool,
-  checkpoint: bool,
-  repeats: int,
-  ways: Sequence[str] = WAYS,
-) -> list[dict]:
-  """Measures in this process: a row for each way.
-
-  Args:
-    problem: the name of a set of problems, of which the first is taken.
-    unroll: inner steps of an unroll.
-    second: whether with second derivatives.
-    checkpoint: whether meta-gradients are checkpointed.
-    repeats: rounds of timing.
-    ways: compiled, op by op, or both.
-  """
-  xla_settings.compile_quickly()
-  program_start.import_tensorflow_quietly()
-  before = _peak_megabytes()
-  task = _task(problem)
-  functions, firsts, peaks = {}, {}, {}
-  for way in ways:
-    started = time.perf_counter(), time.process_time()
-    functions[way] = _unroll(
-      task, unroll, second, checkpoint, way == "compiled"
-    )
-    functions[way]()
-    firsts[way] = [
-      time.perf_counter() - started[0],
-      time.process_time() - started[1],
-    ]
-    peaks[way] = _peak_megabytes() - before
-  functions["Adam"] = _adam_step()
-  seconds = tables.measure(functions, repeats, least_seconds=0.1)
-  adam = seconds["Adam"].cpu
-  # How much slower this machine is now than it was for the original.
-  slower = 1e3 * adam / _ADAM_CPU_MS
-  original = _ORIGINAL.get((problem, unroll)) if second else None
+def speed(measurement: Measurement) -> list[tables.Row]:
+  """Measures an unroll: a row for each way."""
+  adam = adam_seconds(measurement.repeats)
+  results = measurement.run()
+  adam = tables.Quartiles.of(adam + adam_seconds(measurement.repeats))
+  original = None
+  if measurement.second and measurement.instances == 1:
+    original = _ORIGINAL.get((measurement.problem, measurement.unroll))
   rows = []
-  for way in ways:
-    per_second = unroll / seconds[way].cpu
+  for way, result in results.items():
+    per_second = _inverse(result["cpu"])
+    factor = original and adam.median / _ADAM_SECONDS / original
     row = {
-      "problem": problem,
-      "unroll": unroll,
-      "derivatives": 1 + second,
-      "way": way + ", checkpointed" * checkpoint,
-      "first meta-step, s": firsts[way][0],
-      "CPU-s": firsts[way][1],
-      "steps/s": tables.Quartiles.of(unroll / seconds[way].wall),
-      "steps/CPU-s": tables.Quartiles.of(per_second),
+      "problem": measurement.problem,
+      "unroll": measurement.unroll,
+      "derivatives": 1 + measurement.second,
+      "instances": measurement.instances,
+      "way": way + ", checkpointed" * measurement.checkpoint,
+      "first meta-step, s": result["first"][0],
+      "CPU-s": result["first"][1],
+      "steps/s": _inverse(result["wall"]),
+      "steps/CPU-s": per_second,
       "x original": original
-      and tables.Quartiles.of(per_second * slower / original),
-      "peak MB": peaks[way],
-      "Adam's step, CPU-ms": tables.Quartiles.of(1e3 * adam),
+      and tables.Quartiles(*(steps * factor for steps in per_second)),
+      "peak MB": result["peak"],
+      "Adam's step, CPU-ms": tables.Quartiles(*(1e3 * s for s in adam)),
     }
     rows.append(row)
   return rows
 
 
-def _task(problem):
-  from learned_optimizer.metaopt.task import Task
-  from learned_optimizer.problems import problem_sets
-  from learned_optimizer.problems.datasets import ImageSource
-
-  spec, dataset, batch_size = problem_sets.select(
-    problem_sets.TRAINING_SETS, [problem], 1, ImageSource(embedded_digits=True)
-  )[0]
-  return Task.of(spec.build(random_seed=1), dataset, batch_size)
-
-
-def _unroll(task, unroll, second, checkpoint, jit_compile):
-  """A function that runs one unroll with its meta-step, again and again."""
-  import numpy as np
-
-  from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
-  from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
-  from learned_optimizer.problems.problem_spec import Spec
-
-  settings = {
-    "use_problem_lr_mean": True,
-    "use_gradient_shortcut": True,
-    "use_grad_products": True,
-    "use_log_objective": True,
-    "use_second_derivatives": second,
-    "checkpoint_gradients": checkpoint,
-  }
-  graph = MetaGraph(
-    Spec(HierarchicalRNN, ([10, 20, 20],), settings), MetaOptimizer()
-  )
-  meta = graph.meta_program(task, jit_compile)
-  trial = meta.program.draw(unroll, np.random.default_rng(1))
-  feed = meta.program.feed(trial, 0, unroll, first=True, reset=True)
-  fetches = [meta.train_ops, meta.program.out.metaobj, meta.program.propagate]
-  return lambda: meta.program.run(fetches, feed)
-
-
-def _adam_step():
-  """A function that takes a step of TF1's Adam on a perceptron."""
-  import numpy as np
-  import tensorflow as tf
-
-  v1 = tf.compat.v1
-  generator = np.random.default_rng(0)
-  graph = tf.Graph()
-  with graph.as_default():
-    inputs = v1.placeholder(tf.float32, [_ADAM_BATCH, _ADAM_LAYERS[0]])
-    labels = v1.placeholder(tf.int32, [_ADAM_BATCH])
-    values = inputs
-    for i, shape in enumerate(
-      zip(_ADAM_LAYERS[:-1], _ADAM_LAYERS[1:], strict=True)
-    ):
-      matrix = v1.get_variable(f"matrix_{i}", shape)
-      bias = v1.get_variable(f"bias_{i}", shape[1:])
-      values = tf.matmul(tf.nn.relu(values) if i else values, matrix) + bias
-    loss = tf.reduce_mean(
-      tf.nn.sparse_softmax_cross_entropy_with_logits(labels, values)
-    )
-    step = v1.train.AdamOptimizer(1e-3).minimize(loss)
-    session = v1.Session()
-    session.run(v1.global_variables_initializer())
-  feed = {
-    inputs: generator.normal(size=inputs.shape),
-    labels: generator.integers(0, _ADAM_LAYERS[-1], _ADAM_BATCH),
-  }
-  return lambda: session.run([step, loss], feed)
-
-
-def _peak_megabytes():
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _inverse(seconds):
+  return tables.Quartiles.of([1 / s for s in seconds])
 
 
 def draw(rows: Sequence[tables.Row]):
@@ -237,7 +136,7 @@ def draw(rows: Sequence[tables.Row]):
     layout="constrained",
   )
   for panel, problem in zip(panels[0], problems, strict=True):
-    for index, way in enumerate(WAYS):
+    for index, way in enumerate((COMPILED, OP_BY_OP)):
       points = [
         (row["unroll"], row["steps/CPU-s"])
         for row in rows
@@ -279,6 +178,7 @@ def _define_flags() -> None:
   flags.DEFINE_boolean(
     "first_derivatives", False, "also without second derivatives"
   )
+  flags.DEFINE_boolean("instances", True, "several instances at once as well")
   flags.DEFINE_boolean("memory", True, "memory of long unrolls as well")
   flags.DEFINE_integer("repeats", 11, "rounds of each timing", lower_bound=1)
   flags.DEFINE_string("folder", "", "where to write JSON and PNG, if anywhere")

@@ -13,6 +13,7 @@ from learned_optimizer import (
   program_choices,
   program_flags,
   program_start,
+  threads,
   training_choices,
   training_flags,
 )
@@ -91,6 +92,7 @@ def _train() -> None:
     seed,
     **training_choices.problem_set_arguments(FLAGS, procedure),
   )
+  threads.fit(spec for spec, *_ in problems.values())
   if not recorded:
     _show(settings)
   folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from learned_optimizer import (
   program_choices,
   program_flags,
   program_start,
+  threads,
 )
 
 # Those that the original tests besides learned ones, at these learning rates.
@@ -104,6 +105,7 @@ def _test() -> None:
     recorded = run_settings.read(folder) or {}
   # Data come first: they may be missing.
   problems = program_choices.evaluation_problems(FLAGS, recorded)
+  threads.fit(spec for spec, *_ in problems.values())
   seeds = program_choices.integers(FLAGS.seeds)
   if read:
     spec = Spec(optimizers.by_name(read.optimizer_name), (), read.settings)

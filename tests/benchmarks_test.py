@@ -5,7 +5,13 @@ import json
 import pytest
 from matplotlib import image
 
-from benchmarks import keras_many_tensors, tables, update_cost
+from benchmarks import (
+  keras_many_tensors,
+  meta_training,
+  tables,
+  unrolls,
+  update_cost,
+)
 
 
 def test_functions_are_timed_in_turn():
@@ -88,6 +94,38 @@ def test_number_of_tensors():
     assert len(units) == 76
     actual = sum((a + 1) * b for a, b in zip(units, units[1:], strict=False))
     assert actual == pytest.approx(num_parameters, rel=0.03)
+
+
+def test_meta_training(tmp_path, monkeypatch):
+  adam_seconds = unrolls.adam_seconds(2)
+  assert len(adam_seconds) == 2
+  assert min(adam_seconds) > 0
+
+  def run(measurement):
+    # Here, since a process of its own costs seconds to begin.
+    return unrolls.measure(measurement)
+
+  monkeypatch.setattr(unrolls.Measurement, "run", run)
+  monkeypatch.setattr(
+    meta_training, "adam_seconds", lambda repeats: [0.93e-3] * repeats
+  )
+  measurement = unrolls.Measurement("softmax_2_class", unroll=20, repeats=1)
+  rows = meta_training.speed(measurement)
+  assert [row["way"] for row in rows] == ["compiled", "op by op"]
+  for row in rows:
+    # As fast as Adam was then: what is left is the quotient.
+    assert row["x original"].median == pytest.approx(
+      row["steps/CPU-s"].median / 354
+    )
+    assert row["first meta-step, s"] > 0
+  rows += meta_training.speed(
+    measurement._replace(instances=2, ways=["op by op"])
+  )
+  assert rows[-1]["instances"] == 2
+  assert rows[-1]["x original"] is None
+  figure = meta_training.draw(rows[:2])
+  tables.write(str(tmp_path), "meta_training", {"Speed": rows}, figure)
+  assert (tmp_path / "meta_training.png").stat().st_size > 1000
 
 
 def test_keras_many_tensors():

@@ -5,6 +5,7 @@ that compute meta-gradients, under the variable names of the original
 checkpoints.
 """
 
+import gc
 import json
 import pathlib
 import shutil
@@ -114,6 +115,7 @@ class MetaGraph:
     meta_optimizer: MetaOptimizer,
     extras: Extras = NO_EXTRAS,
     num_published: int = 5,
+    compiles_all: bool = False,
   ):
     """Builds the optimizer and initialises all variables.
 
@@ -122,17 +124,21 @@ class MetaGraph:
       meta_optimizer: how the weights descend.
       extras: what unrolls have besides rule and problem.
       num_published: how many published checkpoints remain.
+      compiles_all: see `Programs`. Where XLA optimises everything, TensorFlow
+        does not.
     """
     self._optimizer_spec = optimizer_spec
     self._settings = meta_optimizer
     self._extras = extras
     self._num_published = num_published
+    self._compiles_all = compiles_all
     self._not_compilable: set[Any] = set()
     self.best: dict[str, np.ndarray] = {}
     self._build()
 
   def _build(self):
     v1 = tf.compat.v1
+    gc.unfreeze()
     graph = tf.Graph()
     with graph.as_default():
       self.optimizer: TrainableOptimizer = self._optimizer_spec.build()
@@ -168,10 +174,17 @@ class MetaGraph:
         self.variables, max_to_keep=1, save_relative_paths=True
       )
       initialize = v1.global_variables_initializer()
-    self.session = v1.Session(graph=graph)
+    config = v1.ConfigProto()
+    rewrites = config.graph_options.rewrite_options
+    rewrites.disable_meta_optimizer = self._compiles_all
+    self.session = v1.Session(graph=graph, config=config)
     self.session.run(initialize)
     self.programs = Programs(
-      self.session, self.optimizer, self._not_compilable, self._extras
+      self.session,
+      self.optimizer,
+      self._not_compilable,
+      self._extras,
+      self._compiles_all,
     )
     self._meta_programs: dict[Program, MetaProgram] = {}
 
@@ -204,6 +217,9 @@ class MetaGraph:
     if program not in self._meta_programs:
       with self.session.graph.as_default():
         self._meta_programs[program] = self._add_update(program)
+      # A graph is many objects. Python's collector of garbage is to leave them
+      # alone, which takes it longer than a short unroll.
+      gc.freeze()
     return self._meta_programs[program]
 
   def _add_update(self, program: Program) -> MetaProgram:
@@ -215,10 +231,8 @@ class MetaGraph:
       for gradient, value in zip(program.gradients, values, strict=True)
     ]
     limit = self._settings.gradient_clip
-    clipped = [
-      tf.clip_by_value(make_finite(grad, tf.zeros_like(grad)), -limit, limit)
-      for grad in raw
-    ]
+    raw = [_finite(gradient) for gradient in raw]
+    clipped = [tf.clip_by_value(grad, -limit, limit) for grad in raw]
     train_ops = [
       meta_optimizer.apply_gradients(
         zip(clipped, weights.values(), strict=True),
@@ -233,8 +247,7 @@ class MetaGraph:
   def _summaries(self, program, raw, clipped, values):
     # Summaries of `tf.summary` take their tags from names, which are unique in
     # a graph; those of all programs should show as one.
-    def histogram(tag, tensor):
-      finite = make_finite(tensor, tf.zeros_like(tensor))
+    def histogram(tag, finite):
       return tf.raw_ops.HistogramSummary(tag=tag, values=finite)
 
     def scalar(tag, tensor):
@@ -243,7 +256,7 @@ class MetaGraph:
     out = program.out
     problem_name = type(program.task.problem).__name__
     summaries = [
-      histogram(f"State/{key}", tf.cast(slot, tf.float32))
+      histogram(f"State/{key}", _finite(tf.cast(slot, tf.float32)))
       for key, slot in zip(
         self.optimizer.state_keys, out.output_state[0], strict=True
       )
@@ -255,7 +268,7 @@ class MetaGraph:
     summaries.append(scalar(f"{problem_name}_{loss}", out.metaobj))
     for i, name in enumerate(self.optimizer.weights):
       summaries.append(histogram(f"{name}_rawgrad", raw[i]))
-      summaries.append(histogram(f"{name}_var", values[i]))
+      summaries.append(histogram(f"{name}_var", _finite(values[i])))
       summaries.append(histogram(f"{name}_grad", clipped[i]))
     return tf.raw_ops.MergeSummary(inputs=summaries)
 
@@ -335,3 +348,7 @@ class MetaGraph:
         number,
         write_meta_graph=False,
       )
+
+
+def _finite(tensor):
+  return make_finite(tensor, tf.zeros_like(tensor))

@@ -383,6 +383,7 @@ class Programs:
     optimizer: TrainableOptimizer,
     not_compilable: set[Any] | None = None,
     extras: Extras = NO_EXTRAS,
+    compiles_all: bool = False,
   ):
     """Starts without programs.
 
@@ -392,11 +393,13 @@ class Programs:
       not_compilable: structures that XLA cannot compile, as far as is known;
         shared with other programs, and added to.
       extras: what unrolls have besides rule and problem.
+      compiles_all: compile also where that makes a program slower.
     """
     self._session = session
     self._optimizer = optimizer
     self._not_compilable = set() if not_compilable is None else not_compilable
     self._extras = extras
+    self._compiles_all = compiles_all
     self._programs: dict[Any, Program] = {}
 
   def __len__(self) -> int:
@@ -407,11 +410,12 @@ class Programs:
 
     Args:
       task: the task.
-      jit_compile: whether XLA compiles the program, if it can.
+      jit_compile: whether XLA compiles the program, if it can and that helps.
       purpose: what it is for.
     """
     jit_compile = (
       jit_compile
+      and (self._compiles_all or task.gains_from_compiling)
       and self._optimizer.can_compile
       and task.structure not in self._not_compilable
     )

@@ -32,6 +32,14 @@ class Task(NamedTuple):
     return cls(problem, dataset, batch_size or dataset.size)
 
   @property
+  def gains_from_compiling(self) -> bool:
+    """Whether an unroll on it is faster compiled than op by op.
+
+    Convolutions that XLA compiles for a processor are not.
+    """
+    return all(len(shape) != 4 for shape in self.problem.param_shapes)
+
+  @property
   def structure(self) -> Any:
     """What a program depends on; equal for instances that can share one."""
     data, labels = (np.asarray(part) for part in self.dataset)

@@ -28,6 +28,7 @@ from learned_optimizer.metaopt.procedure import ORIGINAL, Procedure
 from learned_optimizer.metaopt.program import Extras
 from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.saved_points import SavedPoints
+from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.training_settings import (
   Imitation,
   TrainingSettings,
@@ -194,7 +195,11 @@ def train_optimizer(
   with run_lock.held(folder):
     milestones = procedure.save_period is not None
     graph = MetaGraph(
-      optimizer_spec, meta_optimizer, extras, 10_000 if milestones else 5
+      optimizer_spec,
+      meta_optimizer,
+      extras,
+      num_published=10_000 if milestones else 5,
+      compiles_all=_compiles_all(training),
     )
     publisher = publishing.publisher(procedure, folder, graph)
     position = Position(
@@ -325,3 +330,13 @@ def _compiles(training: TrainingSettings) -> bool:
   if validation.period:
     steps += validation_steps * validation.epochs / validation.period
   return schedule.pays_to_compile(steps * training.num_meta_iterations * uses)
+
+
+def _compiles_all(training: TrainingSettings) -> bool:
+  """Whether it compiles the programs of all problems."""
+  if training.xla == "auto" and _compiles(training):
+    return all(
+      Task.of(spec.build(random_seed=0), *data).gains_from_compiling
+      for spec, *data in training.problems_and_data
+    )
+  return training.xla == "always"

@@ -206,6 +206,8 @@ def unroll(
   on_all = on_batch = problem.objective
   if are_several:
     on_all, on_batch = problem.objective_on_all, problem.objective_on_batches
+  elif steps.observed is None:
+    on_all = _keeping_gradient(problem.objective)
 
   def keep_going(step, sums, last_objective, *_):
     going = step < steps.num_steps
@@ -232,7 +234,10 @@ def unroll(
 
     def objective_on_batch(params, index=0):
       batch = steps.batches[step * batches_per_step + index]
-      return on_batch(params, tf.gather(data, batch), tf.gather(labels, batch))
+      rows = [
+        tf.stop_gradient(tf.gather(part, batch)) for part in (data, labels)
+      ]
+      return on_batch(params, *rows)
 
     batch_objective = objective_on_batch(location)
     if settings.sums_batches:
@@ -251,7 +256,8 @@ def unroll(
         watched = objective_on_batch(params)
       records["batch"] = records["batch"].write(step - first, watched)
     records["all"] = records["all"].write(step - first, objective)
-    sums["objectives"] += steps.obj_weights[step] * watched
+    weight = tf.stop_gradient(steps.obj_weights[step])
+    sums["objectives"] += weight * watched
     if regularization:
       probes = regularization.regularizer.at_step(steps.regularizer_draws, step)
     if beta:
@@ -282,9 +288,7 @@ def unroll(
         attended_params=instances.nan_where(over, update.attended_params),
       )
     if teacher:
-      sums["imitation"] += steps.obj_weights[step] * teacher.loss(
-        update.steps, prescribed
-      )
+      sums["imitation"] += weight * teacher.loss(update.steps, prescribed)
     carried = carried._replace(
       params=update.params,
       attended_params=update.attended_params,
@@ -349,6 +353,30 @@ def unroll(
   return Unrolled(
     meta_objective, objectives, num_run + 1, records.get("batch"), end
   )
+
+
+def _keeping_gradient(objective):
+  """The objective with its gradient computed at the same time.
+
+  For a whole data set that is far less to keep for the gradient of a loop than
+  intermediate values. It can be differentiated once.
+  """
+
+  def call(params, data, labels):
+    @tf.custom_gradient
+    def evaluate(*params):
+      value = objective(params, data, labels)
+      gradients = tf.gradients(
+        value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO
+      )
+      gradients = [
+        sparse.densify(g, p) for g, p in zip(gradients, params, strict=True)
+      ]
+      return value, lambda upstream: [upstream * g for g in gradients]
+
+    return evaluate(*params)
+
+  return call
 
 
 def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):

@@ -181,4 +181,9 @@ class FullyConnected(softmax_classifier.SoftmaxClassifier):
 def _flatten(
   data: problem.Array, n_features: int, dtype: tf.DType
 ) -> tf.Tensor:
-  return tf.cast(tf.reshape(data, [-1, n_features]), dtype)
+  data = tf.convert_to_tensor(data)
+  # What is flat already stays the same tensor. A copy would be kept for the
+  # gradient of every step of a loop.
+  if data.shape.rank != 2 or data.shape[1] != n_features:
+    data = tf.reshape(data, [-1, n_features])
+  return tf.cast(data, dtype)

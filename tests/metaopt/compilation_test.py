@@ -10,7 +10,8 @@ from learned_optimizer.metaopt.program import CompilationError
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.validation import Validation
 from learned_optimizer.optimizer.baselines import BASELINES
-from learned_optimizer.problems.problem_generator import Quadratic
+from learned_optimizer.problems.datasets import Dataset
+from learned_optimizer.problems.problem_generator import ConvNet, Quadratic
 from tests.metaopt import runs
 
 
@@ -93,6 +94,17 @@ def test_the_run_that_fails_changes_nothing():
   # Another instance is not tried again.
   again = graph.meta_program(Task.of(runs.Dawson(3, 2), None, None), True)
   assert again is plain
+
+
+def test_a_network_of_convolutions_runs_op_by_op_unless_all_are_compiled():
+  images, labels = np.zeros([4, 8, 8, 1], np.float32), np.zeros([4], np.int32)
+  problem = ConvNet((1, 8, 8), 2, [(3, 3, 1)], random_seed=1)
+  task = Task.of(problem, Dataset(images, labels), 2)
+  for compiles_all in (False, True):
+    graph = MetaGraph(
+      runs.baseline(), MetaOptimizer(), compiles_all=compiles_all
+    )
+    assert graph.meta_program(task, True).program.jit_compile == compiles_all
 
 
 class Faulty(Quadratic):
