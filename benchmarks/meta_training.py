@@ -7,6 +7,8 @@ hour of the same one, can be compared.
 """
 
 import functools
+import pathlib
+import tempfile
 from collections.abc import Sequence
 
 from absl import app, flags
@@ -16,6 +18,7 @@ from benchmarks.unrolls import COMPILED, OP_BY_OP, Measurement, adam_seconds
 from learned_optimizer import program_start
 
 SPEED, MEMORY, INSTANCES = "Speed", "Memory", "Instances at once"
+STARTS = "Starts with kept programs"
 PROBLEMS = (
   "softmax_2_class",
   "fully_connected_random_2_class",
@@ -27,6 +30,9 @@ UNROLLS = (20, 100, 500)
 # checkpointed.
 MEMORY_OF = ((100, False), (500, False), (2000, False), (2000, True))
 NUM_INSTANCES = (1, 4, 16)
+# Rows of data that cost next to nothing beside a step of the rule.
+_FEW_ROWS = 16
+_NUM_STARTS = 11
 # What further tables are about.
 _SMALL_MLP = "fully_connected_random_2_class"
 
@@ -46,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
   del argv
   values = flags.FLAGS
   unrolls = [int(n) for n in values.unrolls]
-  rows = {SPEED: [], MEMORY: [], INSTANCES: []}
+  rows = {SPEED: [], INSTANCES: [], MEMORY: [], STARTS: []}
 
   def add(table, more):
     rows[table] += more
@@ -61,15 +67,17 @@ def main(argv: Sequence[str]) -> None:
         add(SPEED, speed(measurement))
   if values.instances:
     for unroll in unrolls:
-      for number in NUM_INSTANCES:
-        measurement = Measurement(
-          _SMALL_MLP,
-          unroll=unroll,
-          instances=number,
-          ways=[COMPILED],
-          repeats=values.repeats,
-        )
-        add(INSTANCES, speed(measurement))
+      for max_rows in (0, _FEW_ROWS):
+        for number in NUM_INSTANCES:
+          measurement = Measurement(
+            _SMALL_MLP,
+            unroll=unroll,
+            instances=number,
+            ways=[COMPILED],
+            repeats=values.repeats,
+            max_rows=max_rows,
+          )
+          add(INSTANCES, speed(measurement))
   if values.memory:
     for unroll, checkpoint in MEMORY_OF:
       measurement = Measurement(
@@ -80,6 +88,8 @@ def main(argv: Sequence[str]) -> None:
         repeats=1,
       )
       add(MEMORY, speed(measurement))
+  if values.starts:
+    add(STARTS, starts())
   if values.folder:
     tables.write(values.folder, "meta_training", rows, draw(rows[SPEED]))
 
@@ -101,6 +111,7 @@ def speed(measurement: Measurement) -> list[tables.Row]:
       "unroll": measurement.unroll,
       "derivatives": 1 + measurement.second,
       "instances": measurement.instances,
+      "rows": measurement.max_rows or "all",
       "way": way + ", checkpointed" * measurement.checkpoint,
       "first meta-step, s": result["first"][0],
       "CPU-s": result["first"][1],
@@ -113,6 +124,28 @@ def speed(measurement: Measurement) -> list[tables.Row]:
     }
     rows.append(row)
   return rows
+
+
+def starts() -> list[tables.Row]:
+  """Measures how processes begin that keep and find compiled programs."""
+  measurement = Measurement(PROBLEMS[0], ways=[COMPILED], repeats=0)
+  rows = []
+  with tempfile.TemporaryDirectory() as cache:
+    for start in range(_NUM_STARTS):
+      before = _num_files(cache)
+      seconds, cpu_seconds = measurement.run(cache)[COMPILED]["first"]
+      row = {
+        "start": start,
+        "first meta-step, s": seconds,
+        "CPU-s": cpu_seconds,
+        "compiled": _num_files(cache) - before,
+      }
+      rows.append(row)
+  return rows
+
+
+def _num_files(folder):
+  return sum(path.is_file() for path in pathlib.Path(folder).rglob("*"))
 
 
 def _inverse(seconds):
@@ -179,6 +212,7 @@ def _define_flags() -> None:
     "first_derivatives", False, "also without second derivatives"
   )
   flags.DEFINE_boolean("instances", True, "several instances at once as well")
+  flags.DEFINE_boolean("starts", True, "starts with kept programs as well")
   flags.DEFINE_boolean("memory", True, "memory of long unrolls as well")
   flags.DEFINE_integer("repeats", 11, "rounds of each timing", lower_bound=1)
   flags.DEFINE_string("folder", "", "where to write JSON and PNG, if anywhere")

@@ -36,6 +36,7 @@ class Measurement(NamedTuple):
     instances: how many instances of the problem at once.
     ways: compiled, op by op or both, which then run in turn.
     repeats: rounds of timing; 0 for none.
+    max_rows: how many rows of the data to use at most; 0 for all.
   """
 
   problem: str
@@ -46,9 +47,14 @@ class Measurement(NamedTuple):
   instances: int = 1
   ways: Sequence[str] = (COMPILED, OP_BY_OP)
   repeats: int = 11
+  max_rows: int = 0
 
-  def run(self) -> dict[str, dict[str, Any]]:
+  def run(self, cache: str | None = None) -> dict[str, dict[str, Any]]:
     """Measures in a fresh process.
+
+    Args:
+      cache: a folder to keep compiled programs in, and to find them; None to
+        compile whatever an earlier process has compiled.
 
     Returns:
       By way: `first`, seconds by the clock and of the CPU until the first
@@ -56,7 +62,7 @@ class Measurement(NamedTuple):
       start; `wall` and `cpu`, seconds per inner step of all instances in each
       round.
     """
-    return _in_own_process(self._asdict())
+    return _in_own_process(self._asdict(), cache)
 
 
 def adam_seconds(repeats: int) -> list[float]:
@@ -64,10 +70,12 @@ def adam_seconds(repeats: int) -> list[float]:
   return _in_own_process({"repeats": repeats})
 
 
-def _in_own_process(arguments):
+def _in_own_process(arguments, cache=None):
   command = [sys.executable, "-m", "benchmarks.unrolls", json.dumps(arguments)]
-  # What an earlier run compiled is not to be found.
   environment = os.environ | {"TF_XLA_FLAGS": ""}
+  if cache:
+    environment |= {"XDG_CACHE_HOME": cache}
+    del environment["TF_XLA_FLAGS"]
   done = subprocess.run(
     command, stdout=subprocess.PIPE, check=True, env=environment
   )
@@ -78,7 +86,7 @@ def measure(measurement: Measurement) -> dict[str, dict[str, Any]]:
   """What `Measurement.run` returns, in this process."""
   from learned_optimizer.metaopt.task import Task
   from learned_optimizer.problems import problem_sets
-  from learned_optimizer.problems.datasets import ImageSource
+  from learned_optimizer.problems.datasets import Dataset, ImageSource
 
   spec, dataset, batch_size = problem_sets.select(
     problem_sets.TRAINING_SETS,
@@ -87,6 +95,9 @@ def measure(measurement: Measurement) -> dict[str, dict[str, Any]]:
     ImageSource(embedded_digits=True),
   )[measurement.index]
   threads.fit([spec])
+  if measurement.max_rows:
+    rows = slice(measurement.max_rows)
+    dataset = Dataset(dataset.data[rows], dataset.labels[rows])
   task = Task.of(spec.build(random_seed=1), dataset, batch_size)
   before = _peak_megabytes()
   functions, results = {}, {}
@@ -118,7 +129,8 @@ def _unroll(
   import numpy as np
 
   from learned_optimizer.metaopt.meta_graph import MetaGraph, MetaOptimizer
-  from learned_optimizer.metaopt.program import Extras, Trial
+  from learned_optimizer.metaopt.program import Extras
+  from learned_optimizer.metaopt.trial import Trial
   from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
   from learned_optimizer.problems.problem_spec import Spec
 
@@ -189,6 +201,7 @@ def _peak_megabytes():
 
 if __name__ == "__main__":
   xla_settings.compile_quickly()
+  xla_settings.keep_programs()
   program_start.import_tensorflow_quietly()
   given = json.loads(sys.argv[1])
   if "problem" in given:

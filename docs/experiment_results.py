@@ -152,7 +152,7 @@ def run_table(runs: Sequence[experiment_runs.Run]) -> str:
       for key in ("unrolls", "cpu_seconds")
     )
     rows.append([label, *columns])
-  return _markdown(rows)
+  return markdown(rows)
 
 
 def loss_table(curves: Sequence[Curves], num_groups: int) -> str:
@@ -181,7 +181,7 @@ def loss_table(curves: Sequence[Curves], num_groups: int) -> str:
       [c.problem, c.label, f"{median:.3g} [{low:.3g}, {high:.3g}]", groups]
       + [f"{failed.sum()} of {len(failed)}"]
     )
-  return _markdown(rows)
+  return markdown(rows)
 
 
 def accuracy_table(found: Sequence[Accuracy]) -> str:
@@ -193,14 +193,15 @@ def accuracy_table(found: Sequence[Accuracy]) -> str:
     low, median, high = 100 * _quartiles(a.accuracies)
     accuracy = f"{median:.1f} % [{low:.1f}, {high:.1f}]"
     rows.append([a.problem, a.label, loss, accuracy])
-  return _markdown(rows)
+  return markdown(rows)
 
 
 def _quartiles(values):
   return np.quantile(values, (0.25, 0.5, 0.75), method="nearest")
 
 
-def _markdown(rows) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+  """A table; its header is the first row."""
   header, *body = rows
   lines = [header, ["---"] * len(header), *body]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -73,7 +73,7 @@ def _write_results(folder, runs, spec) -> None:
     pooled_curves,
     training_curves,
   )
-  from learned_optimizer.metaopt import comparison, plotting
+  from learned_optimizer.metaopt import comparison
   from learned_optimizer.metaopt.comparison import Contestant
   from learned_optimizer.metaopt.task import Task
   from learned_optimizer.optimizer.baselines import BASELINES
@@ -90,8 +90,7 @@ def _write_results(folder, runs, spec) -> None:
   curves = pooled_curves.measure(
     experiment_results.problems(), contestants, [adam], FLAGS.steps, seeds
   )
-  plotting.write_png(folder / "losses.png", curves)
-  _reduce_colours(folder / "losses.png")
+  pooled_curves.write_png(folder / "losses.png", curves)
   comparison.write_csv(folder / "losses.csv", curves)
   tables = [
     experiment_results.run_table(runs),
@@ -115,16 +114,6 @@ def _write_results(folder, runs, spec) -> None:
   spectra = density_figure.spectra(task, shown, FLAGS.steps, seeds[0])
   density_figure.write_png(folder / "density.png", {name: spectra})
   print(f"Results: {folder}")
-
-
-def _reduce_colours(path) -> None:
-  """Makes the file of a picture several times smaller."""
-  from PIL import Image
-
-  with Image.open(path) as picture:
-    reduced = picture.convert("RGB").quantize(128)
-  with files.whole_file(path) as partial:
-    reduced.save(partial, format="png", optimize=True)
 
 
 if __name__ == "__main__":

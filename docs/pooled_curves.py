@@ -1,12 +1,14 @@
 """Losses of checkpoints, over seeds of training and of meta-training."""
 
 import functools
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from learned_optimizer.metaopt import comparison
+from learned_optimizer import files
+from learned_optimizer.metaopt import comparison, plotting
 from learned_optimizer.metaopt.comparison import Contestant, Curves
 from learned_optimizer.metaopt.evaluation import Losses
 
@@ -42,3 +44,15 @@ def measure(
 def _together(first: Curves, second: Curves) -> Curves:
   losses = map(np.concatenate, zip(first.losses, second.losses, strict=True))
   return first._replace(losses=Losses(*losses))
+
+
+def write_png(path: pathlib.Path, curves: Sequence[Curves]) -> None:
+  """As `plotting.write_png`, with few colours: the file is much smaller."""
+  from PIL import Image
+
+  plotting.write_png(path, curves)
+  with Image.open(path) as picture:
+    # Not the median cut, which mixes colours of thin lines with others.
+    reduced = picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE)
+  with files.whole_file(path) as partial:
+    reduced.save(partial, format="png", optimize=True)

@@ -20,7 +20,8 @@ def load(
 
   Args:
     path_or_name: one of `names()`; or the path of a run of metarun, of a TF1
-      checkpoint, of a folder with either, or of a folder made by `export`.
+      checkpoint, of a `.l2l` file of the original L2O-DM or RNNProp, of a
+      folder with one of these, or of a folder made by `export`.
     seed: fixes the random numbers that its state starts with; None takes one
       from the global seed of Keras.
     **settings: arguments of every Keras optimizer, such as `learning_rate`,

@@ -119,7 +119,7 @@ def test_meta_training(tmp_path, monkeypatch):
     )
     assert row["first meta-step, s"] > 0
   rows += meta_training.speed(
-    measurement._replace(instances=2, ways=["op by op"])
+    measurement._replace(instances=2, ways=["op by op"], max_rows=8)
   )
   assert rows[-1]["instances"] == 2
   assert rows[-1]["x original"] is None

@@ -3,12 +3,25 @@
 import copy
 import json
 import pickle
+import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from absl import flags as absl_flags
+from matplotlib import image
 
+import learned_optimizer
+from docs import l2o_dm_results
 from learned_optimizer import training_choices, training_flags
+from learned_optimizer.metaopt.comparison import Contestant
+from learned_optimizer.optimizer.baselines import BASELINES
+from learned_optimizer.problems import problem_generator as pg
+from learned_optimizer.problems.entry import Entry
+from learned_optimizer.problems.problem_spec import Spec
 from tests import running_programs
+from tests.optimizer import reference
 
 _NAME = "RNNProp_GRUCell_20_2"
 _TRAINING = (
@@ -96,6 +109,96 @@ def test_evaluation(program, trained, tmp_path):
   done = program("metatest", *_TEST, f"--path={run}", cwd=tmp_path)
   assert f"Evaluating {run} on seeds 6." in done.stdout
   assert _tested(done, tmp_path) == record
+
+
+@pytest.mark.parametrize("name", ["dm_cl_il/cw", "rnnprop_cl_il/rp"])
+def test_released_models(program, tmp_path, name):
+  """They train the perceptron of their training, and a smaller one."""
+  path = reference.shared(f"checkpoints/dm_rnnprop/{name}.l2l-0")
+  done = program(
+    "metatest",
+    *(f"--path={path}", "--include_digits_mlp_problems", "--noprogress"),
+    *("--include_mnist_mlp_problems", "--embedded_digits", "--seeds=6"),
+    *("--num_steps=200", "--model_name=200", "--output_path=."),
+    cwd=tmp_path,
+  )
+  assert done.status == 0, done
+  for problem in ("mnist_mlp", "digits_mlp"):
+    record_path = tmp_path / f"L2L_eval_loss_record.pickle-200-{problem}"
+    losses = pickle.loads(record_path.read_bytes())
+    assert len(losses) == 200
+    assert losses[0] > 2.2
+    assert np.mean(losses[-10:]) < 0.7
+
+
+# The experiment of the docs.
+
+
+def _experiment(cwd, *flags):
+  return subprocess.run(
+    [sys.executable, "-m", "docs.l2o_dm_experiment", *flags],
+    cwd=cwd,
+    env=running_programs.environment(BUILD_WORKING_DIRECTORY=str(cwd)),
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_experiment(trained, tmp_path):
+  """With a run that is finished, which also stands for the released models."""
+  _, folder = trained
+  run = tmp_path / "out" / "meta_trained" / "run-1"
+  shutil.copytree(folder / "runs" / _NAME, run / _NAME)
+  (run / "outcome.json").write_text('{"seconds": 3.0, "cpu_seconds": 4.0}')
+  for name in l2o_dm_results.PUBLISHED:
+    learned_optimizer.export(run, tmp_path / "models" / name)
+  done = _experiment(
+    tmp_path,
+    *("--folder=out", "--models=models", "--num_seeds=1", "--steps=2"),
+    *("--released_steps=2", "--seeds=6"),
+  )
+  assert done.returncode == 0, done.stderr
+  for part in ("released", "meta_trained"):
+    results = tmp_path / "out" / part
+    assert (results / "tables.md").read_text() in done.stdout
+    assert (results / "losses.csv").exists()
+    assert image.imread(results / "losses.png").shape[0] > 1000
+  assert image.imread(run.parent / "training.png").shape[0] > 200
+  assert "\n| 1 | 3 | 4 |\n" in done.stdout
+  for problem in ("64-20-10", "784-20-10"):
+    assert f"| {problem} | dm_cl_il | 2." in done.stdout
+  for problem in l2o_dm_results.problems():
+    assert f"| {problem} | RNNProp | " in done.stdout
+
+
+def test_metarun_accepts_what_the_experiment_gives(tmp_path):
+  done = _experiment(
+    tmp_path, "--num_seeds=1", "--num_epochs=3", "--folder=out"
+  )
+  # What is wrong is that there are fewer epochs than one evaluation needs.
+  assert done.returncode == 1
+  assert "are skipped: --models" in done.stdout
+  assert len(done.stderr.splitlines()) == 1
+  assert "metarun ended with status 1" in done.stderr
+  log = (tmp_path / "out" / "meta_trained" / "run-1" / "log.txt").read_text()
+  assert "--evaluation_period=10" in log
+
+
+def test_results_that_are_kept(tmp_path):
+  bowl = {"bowl": Entry(Spec(pg.Bowl, (2,), {}), None, None)}
+  sgd = Contestant.of_rule(BASELINES["SGD"], 1e30)
+  sgd = sgd._replace(name="learned", learning_rate=None)
+  first = l2o_dm_results.measure(tmp_path, bowl, [sgd], 4, [6, 12])
+  content = (tmp_path / "bowl.json").read_bytes()
+  again = l2o_dm_results.measure(tmp_path, bowl, [sgd], 4, [6, 12])
+  assert (tmp_path / "bowl.json").read_bytes() == content
+  assert [c.label for c in first] == [c.label for c in again]
+  assert np.isnan(first[0].losses.on_data[:, -1]).all()
+  for one, other in zip(first, again, strict=True):
+    np.testing.assert_array_equal(one.losses.on_data, other.losses.on_data)
+    np.testing.assert_array_equal(one.quartiles(), other.quartiles())
+  with pytest.raises(ValueError, match="other settings than .* another --fold"):
+    l2o_dm_results.measure(tmp_path, bowl, [sgd], 4, [6])
 
 
 # Flags.

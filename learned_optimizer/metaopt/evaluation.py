@@ -13,9 +13,9 @@ from learned_optimizer.metaopt.program import (
   Program,
   Programs,
   Purpose,
-  Trial,
 )
 from learned_optimizer.metaopt.task import Task
+from learned_optimizer.metaopt.trial import Trial
 from learned_optimizer.problems.problem import Problem
 
 _NUM_POINTS = 200

@@ -15,11 +15,11 @@ from learned_optimizer.metaopt.program import (
   CompilationError,
   Program,
   Purpose,
-  Trial,
 )
 from learned_optimizer.metaopt.run_log import RunLog
 from learned_optimizer.metaopt.task import Task
 from learned_optimizer.metaopt.training_settings import TrainingSettings
+from learned_optimizer.metaopt.trial import Trial
 from learned_optimizer.metaopt.validation import Validation
 from learned_optimizer.optimizer import teachers
 from learned_optimizer.problems.problem_spec import Spec

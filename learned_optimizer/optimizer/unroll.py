@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from learned_optimizer.optimizer import instances, sparse
 from learned_optimizer.optimizer.imitation import Teacher
-from learned_optimizer.optimizer.recompute import recomputed
+from learned_optimizer.optimizer.kept_values import recomputed, with_gradient
 from learned_optimizer.optimizer.regularizers.regularization import (
   Regularization,
 )
@@ -207,7 +207,7 @@ def unroll(
   if are_several:
     on_all, on_batch = problem.objective_on_all, problem.objective_on_batches
   elif steps.observed is None:
-    on_all = _keeping_gradient(problem.objective)
+    on_all = with_gradient(problem.objective)
 
   def keep_going(step, sums, last_objective, *_):
     going = step < steps.num_steps
@@ -353,30 +353,6 @@ def unroll(
   return Unrolled(
     meta_objective, objectives, num_run + 1, records.get("batch"), end
   )
-
-
-def _keeping_gradient(objective):
-  """The objective with its gradient computed at the same time.
-
-  For a whole data set that is far less to keep for the gradient of a loop than
-  intermediate values. It can be differentiated once.
-  """
-
-  def call(params, data, labels):
-    @tf.custom_gradient
-    def evaluate(*params):
-      value = objective(params, data, labels)
-      gradients = tf.gradients(
-        value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO
-      )
-      gradients = [
-        sparse.densify(g, p) for g, p in zip(gradients, params, strict=True)
-      ]
-      return value, lambda upstream: [upstream * g for g in gradients]
-
-    return evaluate(*params)
-
-  return call
 
 
 def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):

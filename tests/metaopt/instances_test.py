@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer.metaopt.program import Extras, Program, Purpose, Trial
+from learned_optimizer.metaopt.program import Extras, Program, Purpose
 from learned_optimizer.metaopt.task import Task
+from learned_optimizer.metaopt.trial import Trial
 from learned_optimizer.optimizer.coordinatewise_rnn import CoordinatewiseRNN
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
 from learned_optimizer.problems.dataset import Dataset

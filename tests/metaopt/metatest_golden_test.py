@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from learned_optimizer.metaopt import evaluation
-from learned_optimizer.metaopt.program import Program, Purpose, Trial
+from learned_optimizer.metaopt.program import Program, Purpose
 from learned_optimizer.metaopt.task import Task
+from learned_optimizer.metaopt.trial import Trial
 from learned_optimizer.optimizer.variables import load_variables
 from learned_optimizer.problems.datasets import Dataset
 from learned_optimizer.problems.problem_generator import FullyConnected

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from learned_optimizer.optimizer.global_learning_rate import GlobalLearningRate
 from learned_optimizer.optimizer.hierarchical_rnn import HierarchicalRNN
-from learned_optimizer.optimizer.recompute import recomputed
+from learned_optimizer.optimizer.kept_values import recomputed, with_gradient
 from tests.optimizer import reference
 from tests.optimizer.unroller import Unroller
 
@@ -70,3 +70,28 @@ def test_nothing_is_kept_but_the_arguments():
   gradients = tape.gradient(result["a"], [x, nest["y"]])
   np.testing.assert_allclose(gradients, [2 * np.cos(0.5), np.sin(0.5)])
   assert len(calls) == 2
+
+
+def test_a_gradient_is_computed_with_the_objective():
+  calls = []
+
+  def objective(params, data, labels):
+    calls.append(params)
+    table, unused, weight = params
+    del unused
+    return weight * tf.reduce_sum(tf.gather(table, labels) * data)
+
+  params = [np.ones([3, 2], np.float32), np.ones([1], np.float32), 2.0]
+  labels, data = [2, 0, 2], np.arange(6, dtype=np.float32).reshape(3, 2)
+
+  @tf.function(autograph=False)
+  def run(*params):
+    return tf.gradients(
+      3.0 * with_gradient(objective)(params, data, labels), params
+    )
+
+  gradients = run(*map(tf.constant, params))
+  assert len(calls) == 1
+  np.testing.assert_allclose(gradients[0], [[12, 18], [0, 0], [24, 36]])
+  np.testing.assert_allclose(gradients[1], [0])
+  np.testing.assert_allclose(gradients[2], 3 * data.sum())

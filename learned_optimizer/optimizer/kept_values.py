@@ -1,9 +1,11 @@
-"""Gradients that recompute intermediate values instead of keeping them."""
+"""Functions that keep less for their gradients than all intermediate values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+from learned_optimizer.optimizer import sparse
 
 
 def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,5 +41,34 @@ def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
 
     flat = run(*map(tf.convert_to_tensor, tf.nest.flatten(args)))
     return tf.nest.pack_sequence_as(structure, flat)
+
+  return call
+
+
+def with_gradient(objective: Callable[..., tf.Tensor]) -> Callable[..., Any]:
+  """An objective whose gradient is computed at the same time, and kept.
+
+  Of an objective on a whole data set that is far less than what it is computed
+  from. It can be differentiated once, with respect to the parameters.
+
+  Args:
+    objective: `objective(params, data, labels)`, a scalar; params is a sequence
+      of tensors.
+  """
+
+  def call(params: Sequence[tf.Tensor], data: Any, labels: Any) -> tf.Tensor:
+    @tf.custom_gradient
+    def run(*params):
+      value = objective(params, data, labels)
+      gradients = tf.gradients(
+        value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO
+      )
+      gradients = [
+        sparse.densify(gradient, param)
+        for gradient, param in zip(gradients, params, strict=True)
+      ]
+      return value, lambda upstream: [upstream * g for g in gradients]
+
+    return run(*params)
 
   return call
