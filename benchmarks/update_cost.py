@@ -343,7 +343,7 @@ def _draw_copying(panel: "Axes", rows):
   points = sorted(
     (row["parameters"], row["copying them, CPU-ns"].median)
     for row in rows
-    if row["optimizer"] == RULES[0]
+    if row["optimizer"] == RULES[0] and row["tensors"] == NUM_TENSORS[0]
   )
   if points:
     panel.plot(*zip(*points, strict=True), color="C1", linestyle=":")

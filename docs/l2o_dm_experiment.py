@@ -132,7 +132,13 @@ def _metarun(train_dir: pathlib.Path, seed: int) -> Mapping[str, float]:
 
   path = train_dir / "outcome.json"
   if path.exists():
-    return files.read_json(path)
+    outcome = files.read_json(path)
+    if outcome["num_epochs"] != FLAGS.num_epochs:
+      raise RunError(
+        f"{path} is of a run with --num_epochs={outcome['num_epochs']:g};"
+        " remove its folder or give another --folder."
+      )
+    return outcome
   train_dir.mkdir(parents=True, exist_ok=True)
   arguments = [*_TRAINING, f"--seed={seed}", f"--train_dir={train_dir}"]
   arguments.append(f"--num_epochs={FLAGS.num_epochs}")
@@ -151,6 +157,7 @@ def _metarun(train_dir: pathlib.Path, seed: int) -> Mapping[str, float]:
   outcome = {
     "seconds": time.monotonic() - started,
     "cpu_seconds": _cpu_seconds() - used,
+    "num_epochs": FLAGS.num_epochs,
   }
   files.write_json(path, outcome)
   print(f"{train_dir.name}: {json.dumps(outcome)}", flush=True)

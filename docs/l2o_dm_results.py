@@ -1,5 +1,6 @@
 """What came out of the L2O-DM experiment: curves that are kept, tables."""
 
+import hashlib
 import json
 import math
 import pathlib
@@ -94,6 +95,7 @@ def measure(
       "steps": num_steps,
       "seeds": [*seeds],
       "optimizers": [contestant.name for contestant in contestants],
+      "weights": [*map(_digest, contestants)],
     }
     if not path.exists():
       found = pooled_curves.measure(
@@ -109,6 +111,14 @@ def measure(
       )
     curves += map(_from_json, kept["curves"])
   return curves
+
+
+def _digest(contestant: Contestant) -> str:
+  """Tells weights apart."""
+  digest = hashlib.sha256()
+  for name, value in sorted(contestant.weights.items()):
+    digest.update(name.encode() + np.float32(value).tobytes())
+  return digest.hexdigest()
 
 
 def _to_json(curves: Curves) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import os
 import pathlib
+import tempfile
 
 # The program of an unroll has hundreds of small kernels. Made in these ways
 # they take less time to compile.
@@ -38,7 +39,11 @@ def keep_programs() -> None:
     folder = _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     _remove_oldest(folder)
-  except OSError:
+    # XLA fails where it cannot write.
+    with tempfile.TemporaryFile(dir=folder):
+      pass
+  except (OSError, RuntimeError):
+    # The latter where there is no home.
     return
   os.environ["TF_XLA_FLAGS"] = (
     f"--tf_xla_persistent_cache_directory={folder}"

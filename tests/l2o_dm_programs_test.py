@@ -149,7 +149,8 @@ def test_experiment(trained, tmp_path):
   _, folder = trained
   run = tmp_path / "out" / "meta_trained" / "run-1"
   shutil.copytree(folder / "runs" / _NAME, run / _NAME)
-  (run / "outcome.json").write_text('{"seconds": 3.0, "cpu_seconds": 4.0}')
+  outcome = {"seconds": 3.0, "cpu_seconds": 4.0, "num_epochs": 100}
+  (run / "outcome.json").write_text(json.dumps(outcome))
   for name in l2o_dm_results.PUBLISHED:
     learned_optimizer.export(run, tmp_path / "models" / name)
   done = _experiment(

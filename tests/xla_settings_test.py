@@ -55,3 +55,22 @@ def test_without_a_place_nothing_is_kept(cache, monkeypatch):
   cache.touch()
   xla_settings.keep_programs()
   assert "TF_XLA_FLAGS" not in os.environ
+
+
+def test_where_xla_cannot_write_nothing_is_kept(cache, monkeypatch):
+  def fail(dir):
+    raise PermissionError(dir)
+
+  monkeypatch.setattr(xla_settings.tempfile, "TemporaryFile", fail)
+  xla_settings.keep_programs()
+  assert "TF_XLA_FLAGS" not in os.environ
+
+
+def test_without_a_home_nothing_is_kept(cache, monkeypatch):
+  def fail():
+    raise RuntimeError("Could not determine home directory.")
+
+  monkeypatch.delenv("XDG_CACHE_HOME")
+  monkeypatch.setattr(xla_settings.pathlib.Path, "home", fail)
+  xla_settings.keep_programs()
+  assert "TF_XLA_FLAGS" not in os.environ

@@ -116,6 +116,7 @@ class MetaGraph:
     extras: Extras = NO_EXTRAS,
     num_published: int = 5,
     compiles_all: bool = False,
+    optimizes_graphs: bool = True,
   ):
     """Builds the optimizer and initialises all variables.
 
@@ -124,21 +125,22 @@ class MetaGraph:
       meta_optimizer: how the weights descend.
       extras: what unrolls have besides rule and problem.
       num_published: how many published checkpoints remain.
-      compiles_all: see `Programs`. Where XLA optimises everything, TensorFlow
-        does not.
+      compiles_all: see `Programs`.
+      optimizes_graphs: whether TensorFlow optimises what it runs, which takes
+        time and is of no use to what XLA compiles.
     """
     self._optimizer_spec = optimizer_spec
     self._settings = meta_optimizer
     self._extras = extras
     self._num_published = num_published
     self._compiles_all = compiles_all
+    self._optimizes_graphs = optimizes_graphs
     self._not_compilable: set[Any] = set()
     self.best: dict[str, np.ndarray] = {}
     self._build()
 
   def _build(self):
     v1 = tf.compat.v1
-    gc.unfreeze()
     graph = tf.Graph()
     with graph.as_default():
       self.optimizer: TrainableOptimizer = self._optimizer_spec.build()
@@ -176,7 +178,7 @@ class MetaGraph:
       initialize = v1.global_variables_initializer()
     config = v1.ConfigProto()
     rewrites = config.graph_options.rewrite_options
-    rewrites.disable_meta_optimizer = self._compiles_all
+    rewrites.disable_meta_optimizer = not self._optimizes_graphs
     self.session = v1.Session(graph=graph, config=config)
     self.session.run(initialize)
     self.programs = Programs(
@@ -194,10 +196,19 @@ class MetaGraph:
     A graph only grows: every program keeps its memory, and makes building the
     next one slower. No program may be in use.
     """
-    if len(self.programs) < _MAX_PROGRAMS:
-      return
+    if len(self.programs) >= _MAX_PROGRAMS:
+      self._renew()
+
+  def optimize_graphs(self) -> None:
+    """Has TensorFlow optimise what it runs; no program may be in use."""
+    if not self._optimizes_graphs:
+      self._optimizes_graphs = True
+      self._renew()
+
+  def _renew(self):
     values = self.values()
     self.session.close()
+    gc.unfreeze()
     self._build()
     self.load(values)
 
@@ -218,7 +229,7 @@ class MetaGraph:
       with self.session.graph.as_default():
         self._meta_programs[program] = self._add_update(program)
       # A graph is many objects. Python's collector of garbage is to leave them
-      # alone, which takes it longer than a short unroll.
+      # alone until the run ends, since it takes longer than a short unroll.
       gc.freeze()
     return self._meta_programs[program]
 

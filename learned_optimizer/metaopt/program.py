@@ -30,6 +30,9 @@ from learned_optimizer.problems.problem import Problem
 _COMPILATION_ERRORS = (
   tf.errors.InternalError,
   tf.errors.InvalidArgumentError,
+  tf.errors.NotFoundError,
+  tf.errors.PermissionDeniedError,
+  tf.errors.ResourceExhaustedError,
   tf.errors.UnimplementedError,
 )
 

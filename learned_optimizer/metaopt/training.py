@@ -6,6 +6,7 @@ meta-optimizer, with parameters and optimizer state carried on.
 """
 
 import dataclasses
+import gc
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -199,7 +200,8 @@ def train_optimizer(
       meta_optimizer,
       extras,
       num_published=10_000 if milestones else 5,
-      compiles_all=_compiles_all(training),
+      compiles_all=xla == "always",
+      optimizes_graphs=not _compiles_all(training),
     )
     publisher = publishing.publisher(procedure, folder, graph)
     position = Position(
@@ -213,6 +215,9 @@ def train_optimizer(
       inner = points.restore()
       if xla != "auto":
         position.jit_compile = xla == "always"
+      if not position.jit_compile:
+        # So it may have been decided when the run began.
+        graph.optimize_graphs()
       if settings is not None:
         run_settings.write(folder, settings)
       points.complete()
@@ -228,7 +233,11 @@ def train_optimizer(
         loop = ProblemLoop(
           folder, training, graph, position, points, publisher, log
         )
-        loop.run(inner, asked)
+        try:
+          loop.run(inner, asked)
+        finally:
+          # See `MetaGraph.meta_program`.
+          gc.unfreeze()
     best_cost = position.best_cost
     if position.curriculum:
       best_cost = position.curriculum.best_cost

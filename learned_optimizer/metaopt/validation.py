@@ -9,7 +9,8 @@ from learned_optimizer.metaopt import evaluation
 from learned_optimizer.metaopt.program import Programs
 from learned_optimizer.metaopt.task import Task
 
-# Validation draws the same numbers every time, so that costs can be compared.
+# `Validation.cost` draws the same numbers every time, so that costs can be
+# compared. The original of `cost_on_batches` draws fresh ones.
 _SEED = 1_000_003
 
 

@@ -34,12 +34,12 @@ def apply(
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
   """Applies a cell to all columns.
 
-  Large layouts are compiled by XLA whatever is around them, and their gradient
-  is that of all columns at once.
+  Large layouts are compiled by XLA whatever is around them, also where nothing
+  else is compiled, and their gradient is that of all columns at once.
 
   Args:
-    cell: elementwise over columns; pure, and hashable, so that eager steps
-      find what is compiled.
+    cell: elementwise over columns; pure, and equal to others that do the same,
+      so that eager steps find what is compiled.
     layout: of the columns.
     shared: what is the same for all columns, of any shape.
     per_tensor: matrices [rows, T].
@@ -57,7 +57,7 @@ def apply(
   def run(*flat):
     nonlocal structure
     given = tf.nest.pack_sequence_as(arguments, flat)
-    structure = _by_chunks(cell, layout, *given)
+    structure = _compiled(cell, layout)(*given)
 
     def gradient(*output_gradients):
       with tf.GradientTape() as tape:
@@ -78,7 +78,17 @@ def _at_once(cell, layout, shared, per_tensor, columns):
   return new_columns, layout.sum(summands)
 
 
-@tf.function(jit_compile=True, autograph=False)
+# A tf.function would not find what it has traced for an equal cell and layout,
+# only what it has for the same objects.
+@functools.lru_cache(maxsize=64)
+def _compiled(cell, layout):
+  return tf.function(
+    functools.partial(_by_chunks, cell, layout),
+    jit_compile=True,
+    autograph=False,
+  )
+
+
 def _by_chunks(cell, layout, shared, per_tensor, columns):
   """As `_at_once`, for a layout with chunks."""
   block, chunk = layout.block, layout.chunk

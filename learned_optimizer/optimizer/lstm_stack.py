@@ -106,8 +106,10 @@ def truncated_normal(shape: tuple[int, ...], fan_in: int) -> WeightSpec:
 
   def draw(generator: np.random.Generator):
     values = generator.normal(0.0, std, shape)
-    while np.any(far := np.abs(values) > 2.0 * std):
+    far = np.abs(values) > 2.0 * std
+    while np.any(far):
       values[far] = generator.normal(0.0, std, np.count_nonzero(far))
+      far = np.abs(values) > 2.0 * std
     return [values]
 
   return WeightSpec(

@@ -101,7 +101,8 @@ class BiasGRU(NamedTuple):
 
 # The gradients of these two need nothing but their arguments. Those that are
 # derived operation by operation would have a loop keep every half of the gates,
-# and other values, besides.
+# and other values, besides. They split the gates again, since a loop keeps what
+# they take from outside.
 
 
 @tf.custom_gradient

@@ -213,7 +213,9 @@ class TrainableOptimizer(tf.compat.v1.train.Optimizer, abc.ABC):
       sums_batches=sums_batches,
     )
     if not meta_gradients:
-      settings = settings._replace(obj_train_max_multiplier=-1.0)
+      settings = settings._replace(
+        obj_train_max_multiplier=-1.0, checkpoint_gradients=False
+      )
     return training_graph.build(
       rule,
       self.weights,

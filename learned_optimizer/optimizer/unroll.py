@@ -41,8 +41,8 @@ class UnrollSettings(NamedTuple):
     teacher: whose steps the parameters take and the rule is to imitate; None
       for the rule's own steps.
     num_instances: P, how many instances of the problem run side by side, see
-      `instances`. More than 1 goes with neither of the two above nor with
-      `obj_train_max_multiplier`.
+      `instances`. More than 1 goes with none of `regularization`, `teacher`
+      and `obj_train_max_multiplier`.
     sums_batches: the meta-objective is the weighted sum of the objectives on
       batches, before each step and, with weight 1, after the last one, relative
       to nothing; the objective is never taken on all data. Only for one
@@ -370,10 +370,10 @@ def _in_segments(run_steps, keep_going, capacity, weights, begin, record_names):
   def step(index, *state):
     *progress, records = state
     *progress, segment = run_segment(weights, *progress)
-    here = tf.one_hot(index, num_segments)
+    here = tf.equal(tf.range(num_segments), index)
     here = tf.reshape(here, [-1, 1, *[1] * shape.rank])
     records = {
-      key: record + tf.cast(here, record.dtype) * segment[key]
+      key: tf.where(here, segment[key], record)
       for key, record in records.items()
     }
     return index + 1, *progress, records

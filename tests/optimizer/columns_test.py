@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learned_optimizer.optimizer import layout
+from learned_optimizer.optimizer import columns, layout
 from tests.optimizer import all_rules
 
 SHAPES = [(9, 7), (), (5,), (40,)]
@@ -76,8 +76,12 @@ def test_steps(name, way, chunks):
   expected = steps(rule, weights, slots)
   chunks()
   assert layout.Layout(SHAPES).chunk == 32
+  columns._compiled.cache_clear()
   actual = in_this_way(way, lambda w, s: steps(rule, w, s))(weights, slots)
   assert_close(actual, expected, 1e-5)
+  # All steps run the same program, also eager ones.
+  found = columns._compiled.cache_info()
+  assert (found.misses, found.hits) == (1, NUM_STEPS - 1)
 
 
 @pytest.mark.parametrize("way", ["graph", "compiled"])

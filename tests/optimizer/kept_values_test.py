@@ -55,6 +55,23 @@ def test_an_unroll_in_segments(settings):
     np.testing.assert_allclose(a, e, rtol=1e-6)
 
 
+def test_what_came_before_a_divergence_stands():
+  plain, segmented = (
+    Unroller(
+      reference.bowls(),
+      reference.NO_DATA,
+      checkpoint_gradients=checkpoint_gradients,
+      **GLOBAL | {"initial_rate": 1e4},
+    ).run(11)["objs"]
+    for checkpoint_gradients in (False, True)
+  )
+  # In the second segment of four steps.
+  assert 5 < len(plain) < 9
+  assert np.all(np.isfinite(plain[:-1]))
+  assert not np.isfinite(plain[-1])
+  np.testing.assert_allclose(segmented, plain, rtol=1e-6)
+
+
 def test_nothing_is_kept_but_the_arguments():
   calls = []
 
