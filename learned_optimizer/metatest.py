@@ -101,6 +101,11 @@ def _test() -> None:
   if FLAGS.path:
     read = _read()
     FLAGS.set_default("optimizer", read.optimizer_name)
+    if FLAGS.optimizer != read.optimizer_name:
+      raise ValueError(
+        f"--optimizer={FLAGS.optimizer} is given, but --path={FLAGS.path} is of"
+        f" {read.optimizer_name}; without --optimizer it is evaluated."
+      )
   else:
     recorded = run_settings.read(folder) or {}
   # Data come first: they may be missing.

@@ -49,9 +49,11 @@ def run(
     logging.set_verbosity(logging.WARNING)
   xla_settings.compile_quickly()
   xla_settings.keep_programs()
-  import_tensorflow_quietly()
-  from learned_optimizer import metaopt
-
+  try:
+    import_tensorflow_quietly()
+    from learned_optimizer import metaopt
+  except KeyboardInterrupt:
+    fail("interrupted.", status=130)
   _warn_of_flags_without_effect(values, [*_WITHOUT_EFFECT, *without_effect])
   try:
     work()

@@ -18,8 +18,18 @@ def fit(problem_specs: Iterable[Any]) -> None:
   """Chooses one thread where all problems are small.
 
   To be called before the first session. What a user has set stands.
+
+  Raises:
+    ValueError: what a user has set is no number.
   """
-  if any(name in os.environ for name in _VARIABLES):
+  given = [name for name in _VARIABLES if name in os.environ]
+  for name in given:
+    if not os.environ[name].isdecimal():
+      raise ValueError(
+        f"{name} is {os.environ[name]!r}; the number of threads is accepted, 0"
+        " for all cores."
+      )
+  if given:
     return
   sizes = [spec.build(random_seed=0).num_params for spec in problem_specs]
   if max(sizes, default=0) <= _SMALL:

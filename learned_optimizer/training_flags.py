@@ -269,6 +269,7 @@ flags.DEFINE_float(
   3.0,
   "the largest logarithm of such a unit",
   lower_bound=1e-30,
+  upper_bound=80,
 )
 flags.DEFINE_boolean(
   "reg_optimizer", False, "add a regulariser to the meta-objective"

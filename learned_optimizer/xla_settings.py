@@ -23,6 +23,9 @@ _MAX_KEPT = 200
 def compile_quickly() -> None:
   """Makes compiling quick; to be called before TensorFlow is imported."""
   given = os.environ.get("XLA_FLAGS", "")
+  if given and not given.lstrip().startswith("-"):
+    # The name of a file of flags, which XLA knows by how it begins.
+    return
   # Of flags that are repeated XLA takes the last.
   os.environ["XLA_FLAGS"] = " ".join([*_FLAGS, given]).strip()
 

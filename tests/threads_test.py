@@ -37,3 +37,9 @@ def test_what_the_user_set_stands(monkeypatch):
   monkeypatch.setenv(_NAMES[0], "2")
   threads.fit([Spec(Quadratic, (3,), {})])
   assert _chosen() == ["2", None]
+
+
+def test_nonsense_is_refused(monkeypatch):
+  monkeypatch.setenv(_NAMES[1], "-5")
+  with pytest.raises(ValueError, match=f"{_NAMES[1]} is '-5'; the number of"):
+    threads.fit([Spec(Quadratic, (3,), {})])

@@ -24,6 +24,12 @@ def test_flags_of_the_user_come_last(monkeypatch):
   assert last == "--xla_cpu_use_fusion_emitters=true"
 
 
+def test_a_file_of_flags_stands(monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", "flags.txt")
+  xla_settings.compile_quickly()
+  assert os.environ["XLA_FLAGS"] == "flags.txt"
+
+
 def test_programs_are_kept_in_the_cache_folder(cache):
   xla_settings.keep_programs()
   (folder,) = cache.iterdir()

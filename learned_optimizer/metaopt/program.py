@@ -30,7 +30,9 @@ from learned_optimizer.problems.problem import Problem
 _COMPILATION_ERRORS = (
   tf.errors.InternalError,
   tf.errors.InvalidArgumentError,
+  # Of the folder in which XLA keeps programs.
   tf.errors.NotFoundError,
+  tf.errors.OutOfRangeError,
   tf.errors.PermissionDeniedError,
   tf.errors.ResourceExhaustedError,
   tf.errors.UnimplementedError,

@@ -7,6 +7,7 @@ meta-optimizer, with parameters and optimizer state carried on.
 
 import dataclasses
 import gc
+import math
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -218,10 +219,10 @@ def train_optimizer(
       if not position.jit_compile:
         # So it may have been decided when the run began.
         graph.optimize_graphs()
-      if settings is not None:
+      already_finished = position.problem_index >= num_problems
+      if settings is not None and not already_finished:
         run_settings.write(folder, settings)
       points.complete()
-      already_finished = position.problem_index >= num_problems
       bar = tqdm.tqdm(
         total=num_problems * num_meta_iterations,
         initial=position.problem_index * num_meta_iterations
@@ -295,8 +296,10 @@ def _check(
     ("validation.num_steps", validation.num_steps),
     ("validation.unroll_length", validation.unroll_length),
   ):
-    if not value > 0:
-      raise ValueError(f"{name} is {value}; a positive number is accepted.")
+    if not 0 < value < math.inf:
+      raise ValueError(
+        f"{name} is {value}; a positive, finite number is accepted."
+      )
 
 
 def _check_parallel(
@@ -312,7 +315,7 @@ def _check_parallel(
       training.obj_train_max_multiplier > 0,
     ),
     ("imitation", training.imitation),
-    ("a procedure that sums batches", training.procedure.sums_batches),
+    ("the procedure of L2O-DM", training.procedure.sums_batches),
     ("regularization", regularization),
   ):
     if is_asked:

@@ -1,6 +1,7 @@
 """L2O-DM, the LSTM optimizer of arXiv 1606.04474."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,11 @@ class L2ODMRule(ColumnsRule):
     if self.preprocess not in _PREPROCESSING:
       raise ValueError(
         f"preprocess is {self.preprocess!r}; {' and '.join(_PREPROCESSING)} are"
+        " accepted."
+      )
+    if not 0 < abs(self.output_scale) < math.inf:
+      raise ValueError(
+        f"output_scale is {self.output_scale}; a finite number other than 0 is"
         " accepted."
       )
 

@@ -1,6 +1,5 @@
 """Random scaling of coordinates, by which meta-training sees more problems."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,9 @@ import tensorflow as tf
 
 from learned_optimizer import generators
 from learned_optimizer.problems import adaptors, problem, problem_spec
+
+# Factors of more are no float32 any more.
+_LARGEST_BOUND = 80
 
 
 class RandomScaling(adaptors.Adaptor):
@@ -31,14 +33,16 @@ class RandomScaling(adaptors.Adaptor):
 
     Args:
       problem_spec: spec of the inner problem, whose noise is left out.
-      bound: the largest logarithm of a factor, positive.
+      bound: the largest logarithm of a factor, above 0 and at most 80.
       random_seed: fixes the inner problem and the factors.
 
     Raises:
       ValueError: an argument that cannot be used.
     """
-    if not 0 < bound < math.inf:
-      raise ValueError(f"bound must be a positive number, got {bound!r}")
+    if not 0 < bound <= _LARGEST_BOUND:
+      raise ValueError(
+        f"bound must be positive and at most {_LARGEST_BOUND}, got {bound!r}"
+      )
     self.bound = bound
     super().__init__([problem_spec], random_seed, 0.0)
 

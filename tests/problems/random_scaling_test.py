@@ -65,5 +65,7 @@ def test_objective_and_gradients():
 
 @pytest.mark.parametrize("bound", [0.0, -1.0, np.inf, np.nan])
 def test_bad_bound(bound):
-  with pytest.raises(ValueError, match="bound must be a positive number, got"):
+  with pytest.raises(
+    ValueError, match="bound must be positive and at most 80, got"
+  ):
     RandomScaling(INNER, bound)
