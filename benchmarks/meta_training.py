@@ -66,18 +66,16 @@ def main(argv: Sequence[str]) -> None:
         )
         add(SPEED, speed(measurement))
   if values.instances:
-    for unroll in unrolls:
-      for max_rows in (0, _FEW_ROWS):
-        for number in NUM_INSTANCES:
-          measurement = Measurement(
-            _SMALL_MLP,
-            unroll=unroll,
-            instances=number,
-            ways=[COMPILED],
-            repeats=values.repeats,
-            max_rows=max_rows,
-          )
-          add(INSTANCES, speed(measurement))
+    for max_rows in (0, _FEW_ROWS):
+      for number in NUM_INSTANCES:
+        measurement = Measurement(
+          _SMALL_MLP,
+          instances=number,
+          ways=[COMPILED],
+          repeats=values.repeats,
+          max_rows=max_rows,
+        )
+        add(INSTANCES, speed(measurement))
   if values.memory:
     for unroll, checkpoint in MEMORY_OF:
       measurement = Measurement(
@@ -197,6 +195,9 @@ def draw(rows: Sequence[tables.Row]):
     if original:
       panel.plot(*zip(*original, strict=True), "kx--", label="original")
     panel.set(xscale="log", yscale="log", title=problem, xlabel="unroll, steps")
+    lengths = sorted({row["unroll"] for row in rows})
+    panel.set_xticks(lengths, map(str, lengths))
+    panel.minorticks_off()
     panel.title.set_fontsize(8)
   panels[0][0].set_ylabel("inner steps per CPU-second")
   panels[0][0].legend(fontsize=8)
@@ -206,7 +207,9 @@ def draw(rows: Sequence[tables.Row]):
 def _define_flags() -> None:
   """Here, since tests import this beside programs with the same flags."""
   accepted = [*map(str, UNROLLS)]
-  flags.DEFINE_multi_enum("problems", PROBLEMS[:3], PROBLEMS, "which problems")
+  flags.DEFINE_multi_enum(
+    "problems", [*PROBLEMS[:3]], PROBLEMS, "which problems"
+  )
   flags.DEFINE_multi_enum("unrolls", accepted[:2], accepted, "inner steps")
   flags.DEFINE_boolean(
     "first_derivatives", False, "also without second derivatives"
