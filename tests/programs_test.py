@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -117,7 +118,7 @@ def test_the_same_command_says_that_it_is_finished(program, trained):
 
 
 def test_changed_settings_are_refused_unless_a_flag_allows_them(
-  program, trained
+  program, trained, tmp_path
 ):
   caller, _ = trained
   flags = [*_TINY, "--include_quadratic_problems", "--train_dir=runs"]
@@ -132,15 +133,18 @@ def test_changed_settings_are_refused_unless_a_flag_allows_them(
   )
   assert "num_problems" not in done.stderr
   assert running_programs.contents(caller) == before
-  folder = caller / "runs" / _NAME
-  try:
-    done = program("metarun", *flags, "--allow_changed_settings", cwd=caller)
+  shutil.copytree(caller / "runs", tmp_path / "runs")
+  recorded = tmp_path / "runs" / _NAME / "settings.json"
+  # What a finished run was trained with stands, until it goes on.
+  for num_problems, rate in ((1, 1e-6), (2, 0.5)):
+    done = program(
+      "metarun",
+      *(*flags, "--allow_changed_settings"),
+      f"--num_problems={num_problems}",
+      cwd=tmp_path,
+    )
     assert done.status == 0, done
-    settings = json.loads((folder / "settings.json").read_text())
-    assert settings["meta_learning_rate"] == 0.5
-  finally:
-    for path, content in before.items():
-      (caller / path).write_bytes(content)
+    assert json.loads(recorded.read_text())["meta_learning_rate"] == rate
 
 
 def test_changes_that_do_not_fit_change_nothing(program, trained):

@@ -296,10 +296,10 @@ def _check(
     ("validation.num_steps", validation.num_steps),
     ("validation.unroll_length", validation.unroll_length),
   ):
-    if not 0 < value < math.inf:
-      raise ValueError(
-        f"{name} is {value}; a positive, finite number is accepted."
-      )
+    if not value > 0:
+      raise ValueError(f"{name} is {value}; a positive number is accepted.")
+  if meta_optimizer.learning_rate == math.inf:
+    raise ValueError("learning_rate is inf; a finite number is accepted.")
 
 
 def _check_parallel(
