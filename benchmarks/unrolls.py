@@ -119,7 +119,7 @@ def measure(measurement: Measurement) -> dict[str, dict[str, Any]]:
         time.process_time() - started[1],
       ],
       # Of a process: that of the second way would be that of both.
-      "peak": _peak_megabytes() - before if len(results) == 0 else None,
+      "peak": _peak_megabytes() - before if not results else None,
     }
   if measurement.repeats:
     steps = measurement.unroll * measurement.instances

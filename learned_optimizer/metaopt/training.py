@@ -237,7 +237,7 @@ def train_optimizer(
         try:
           loop.run(inner, asked)
         finally:
-          # See `MetaGraph.meta_program`.
+          # What was frozen when programs were built.
           gc.unfreeze()
     best_cost = position.best_cost
     if position.curriculum:
