@@ -66,8 +66,12 @@ class Instances:
     self._problem = problem
     self._num_instances = num_instances
 
+  def arranged(self, data: tf.Tensor) -> Any:
+    """The problem's arrangement of data that are the same for all."""
+    return self._problem.arranged(data)
+
   def objective(
-    self, params: Sequence[tf.Tensor], data: tf.Tensor, labels: tf.Tensor
+    self, params: Sequence[tf.Tensor], data: Any, labels: tf.Tensor
   ) -> tf.Tensor:
     """The objectives [P] on the same data for all."""
     return self._map(
@@ -75,7 +79,7 @@ class Instances:
     )
 
   def objective_on_all(
-    self, params: Sequence[tf.Tensor], data: tf.Tensor, labels: tf.Tensor
+    self, params: Sequence[tf.Tensor], data: Any, labels: tf.Tensor
   ) -> tf.Tensor:
     """As `objective`, differentiable once in a loop.
 

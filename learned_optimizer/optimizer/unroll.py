@@ -183,7 +183,7 @@ def unroll(
   Args:
     rule: the update rule.
     weights: its weights, with respect to which the result is differentiable.
-    problem: offers `objective(params, data, labels)` and
+    problem: offers `arranged(data)`, `objective(params, data, labels)` and
       `gradients(objective, params, draws)`, whose noise neither the regulariser
       nor a regularised inner objective nor a teacher has. Several instances of
       a problem are an `Instances`.
@@ -202,6 +202,7 @@ def unroll(
   alpha = regularization.optimizer_weight if regularization else 0.0
   beta = regularization.optimizee_weight if regularization else 0.0
   zero = tf.zeros_like(start_objective)
+  everything = problem.arranged(data)
   are_several = settings.num_instances > 1
   on_all = on_batch = problem.objective
   if are_several:
@@ -243,12 +244,12 @@ def unroll(
     if settings.sums_batches:
       objective = watched = batch_objective
     elif steps.observed is None:
-      objective = on_all(params, data, labels)
+      objective = on_all(params, everything, labels)
       watched = objective
     else:
       objective = tf.cond(
         steps.observed[step],
-        lambda: on_all(params, data, labels),
+        lambda: on_all(params, everything, labels),
         lambda: last_objective,
       )
       watched = batch_objective

@@ -8,7 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import arguments, problem, softmax_classifier
+from learned_optimizer.problems import (
+  arguments,
+  columns,
+  problem,
+  softmax_classifier,
+)
 
 
 class _LinearClassifier(softmax_classifier.SoftmaxClassifier):
@@ -59,17 +64,39 @@ class _LinearClassifier(softmax_classifier.SoftmaxClassifier):
     self.activation = activation
 
 
-class SoftmaxRegression(_LinearClassifier):
-  """Linear classification: logits = X W + b, with W [F, C] and b [C]."""
+class _Perceptron(softmax_classifier.SoftmaxClassifier):
+  """Base class of layers of matrices and biases, one at least.
 
-  has_embedding = False
+  Subclasses set `n_features` and `activation`, a function applied to the output
+  of every hidden layer.
+  """
+
+  n_features: int
+  activation: softmax_classifier.Activation
+
+  def arranged(self, data: problem.Array) -> columns.Columns:
+    """See base class."""
+    return columns.Columns.of(data, self.n_features)
 
   def inference(
     self, parameters: Sequence[tf.Tensor], data: problem.Array
   ) -> tf.Tensor:
     """See base class. Examples may have any shape of n_features elements."""
-    w, b = parameters
-    return tf.matmul(_flatten(data, self.n_features, w.dtype), w) + b
+    return columns.transpose(self._logits(parameters, data))
+
+  def _scores(self, parameters, data):
+    logits = self._logits(parameters, data)
+    return logits[0] if logits.shape[0] == 2 else columns.transpose(logits)
+
+  def _logits(self, parameters, data):
+    """The logits, [n_classes, batch]."""
+    return columns.perceptron(parameters, self.arranged(data), self.activation)
+
+
+class SoftmaxRegression(_Perceptron, _LinearClassifier):
+  """Linear classification: logits = X W + b, with W [F, C] and b [C]."""
+
+  has_embedding = False
 
 
 class _SparseSoftmaxRegression(_LinearClassifier):
@@ -112,7 +139,7 @@ class OneHotSparseSoftmaxRegression(_SparseSoftmaxRegression):
     return tf.matmul(tf.reduce_sum(one_hot, axis=1), embedding)
 
 
-class FullyConnected(softmax_classifier.SoftmaxClassifier):
+class FullyConnected(_Perceptron):
   """A multi-layer perceptron with linear logits.
 
   In the variants "training" and "evaluation" parameters start at N(0, 0.01**2).
@@ -166,24 +193,3 @@ class FullyConnected(softmax_classifier.SoftmaxClassifier):
     if self.variant == "original":
       return super()._draw_parameters(generator)
     return [generator.normal(0.0, 0.01, shape) for shape in self.param_shapes]
-
-  def inference(
-    self, parameters: Sequence[tf.Tensor], data: problem.Array
-  ) -> tf.Tensor:
-    """See base class. Examples may have any shape of n_features elements."""
-    w, b, *further = parameters
-    outputs = tf.matmul(_flatten(data, self.n_features, w.dtype), w) + b
-    for w, b in zip(further[::2], further[1::2], strict=True):
-      outputs = tf.matmul(self.activation(outputs), w) + b
-    return outputs
-
-
-def _flatten(
-  data: problem.Array, n_features: int, dtype: tf.DType
-) -> tf.Tensor:
-  data = tf.convert_to_tensor(data)
-  # What is flat already stays the same tensor. A copy would be kept for the
-  # gradient of every step of a loop.
-  if data.shape.rank != 2 or data.shape[1] != n_features:
-    data = tf.reshape(data, [-1, n_features])
-  return tf.cast(data, dtype)

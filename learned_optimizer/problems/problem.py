@@ -228,6 +228,17 @@ class Problem(abc.ABC):
       ValueError: the problem needs data or labels, and they are missing.
     """
 
+  def arranged(self, data: Array) -> Any:
+    """Arranges examples for `objective`, which takes both.
+
+    Where the same examples are used again and again, this needs to be done but
+    once.
+
+    Args:
+      data: examples, first axis the batch.
+    """
+    return data
+
   def _check_given(self, **inputs: Array | None) -> None:
     """Raises ValueError if data or labels that are needed are missing or empty.
 

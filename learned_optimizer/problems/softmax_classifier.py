@@ -118,21 +118,31 @@ class SoftmaxClassifier(problem.Problem):
       ValueError: data or labels are missing.
     """
     self._check_given(data=data, labels=labels)
-    logits = self.inference(parameters, data)
     labels = tf.reshape(labels, [-1])
-    if logits.shape[1] == 2:
+    scores = self._scores(parameters, data)
+    if scores.shape.rank == 1:
       losses = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=tf.cast(labels, logits.dtype), logits=logits[:, 0]
+        labels=tf.cast(labels, scores.dtype), logits=scores
       )
     else:
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=labels, logits=logits
+        labels=labels, logits=scores
       )
     loss = tf.reduce_mean(losses)
     if not self.l2_reg_scale:
       return loss
     squares = tf.add_n([tf.reduce_sum(tf.square(p)) for p in parameters])
     return loss + self.l2_reg_scale * (squares / len(parameters))
+
+  def _scores(
+    self, parameters: Sequence[tf.Tensor], data: problem.Array
+  ) -> tf.Tensor:
+    """What the loss is made of: with two classes the first logits, [batch].
+
+    With more the logits of all, [batch, n_classes].
+    """
+    logits = self.inference(parameters, data)
+    return logits[:, 0] if logits.shape[1] == 2 else logits
 
   def argmax(self, logits: tf.Tensor) -> tf.Tensor:
     """Returns the predicted classes.
