@@ -90,29 +90,48 @@ class BiasGRU(NamedTuple):
     units = state.shape[0]
     if bias is not None:
       gates += bias[: 2 * units]
-    reset, update = map(tf.sigmoid, tf.split(gates, 2, axis=0))
-    candidate = self.candidate(tf.concat([inputs, reset * state], axis=0))
+    gates = tf.sigmoid(gates)
+    candidate = self.candidate(
+      tf.concat([inputs, _reset(gates, state)], axis=0)
+    )
     if bias is not None:
       candidate += bias[2 * units :]
-    return _between(update, state, tf.tanh(candidate))
+    return _updated(gates, tf.tanh(candidate), state)
+
+
+# The gradients of these two need nothing but their arguments. Those that are
+# derived operation by operation would have a loop keep every half of the gates,
+# and other values, besides. They split the gates again, since a loop keeps what
+# they take from outside.
 
 
 @tf.custom_gradient
-def _between(part, first, second):
-  """`part` of the first and the rest of the second, elementwise.
-
-  The gradient needs nothing but the arguments. What is derived operation by
-  operation would have a loop keep the rest besides.
-  """
+def _reset(gates, state):
+  """What the reset gate leaves of the state, [units, M]."""
+  reset, _ = tf.split(gates, 2, axis=0)
 
   def gradient(upstream):
-    return (
-      upstream * first - upstream * second,
-      upstream * part,
-      upstream * (1.0 - part),
-    )
+    reset, _ = tf.split(gates, 2, axis=0)
+    to_reset = upstream * state
+    to_gates = tf.concat([to_reset, tf.zeros_like(to_reset)], axis=0)
+    return to_gates, upstream * reset
 
-  return part * first + (1.0 - part) * second, gradient
+  return reset * state, gradient
+
+
+@tf.custom_gradient
+def _updated(gates, candidate, state):
+  """The new state, [units, M]."""
+  _, update = tf.split(gates, 2, axis=0)
+
+  def gradient(upstream):
+    _, update = tf.split(gates, 2, axis=0)
+    to_update = upstream * state - upstream * candidate
+    to_gates = tf.concat([tf.zeros_like(to_update), to_update], axis=0)
+    to_candidate = upstream * (1.0 - update)
+    return to_gates, to_candidate, upstream * update
+
+  return update * state + (1.0 - update) * candidate, gradient
 
 
 class LSTM(NamedTuple):
