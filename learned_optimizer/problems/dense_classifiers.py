@@ -10,7 +10,7 @@ import tensorflow as tf
 from learned_optimizer import generators
 from learned_optimizer.problems import (
   arguments,
-  columns,
+  perceptron,
   problem,
   softmax_classifier,
 )
@@ -74,23 +74,23 @@ class _Perceptron(softmax_classifier.SoftmaxClassifier):
   n_features: int
   activation: softmax_classifier.Activation
 
-  def arranged(self, data: problem.Array) -> columns.Columns:
+  def arranged(self, data: problem.Array) -> perceptron.Columns:
     """See base class."""
-    return columns.Columns.of(data, self.n_features)
+    return perceptron.Columns.of(data, self.n_features)
 
   def inference(
     self, parameters: Sequence[tf.Tensor], data: problem.Array
   ) -> tf.Tensor:
     """See base class. Examples may have any shape of n_features elements."""
-    return columns.transpose(self._logits(parameters, data))
+    return perceptron.transpose(self._logits(parameters, data))
 
   def _scores(self, parameters, data):
     logits = self._logits(parameters, data)
-    return logits[0] if logits.shape[0] == 2 else columns.transpose(logits)
+    return logits[0] if logits.shape[0] == 2 else perceptron.transpose(logits)
 
   def _logits(self, parameters, data):
     """The logits, [n_classes, batch]."""
-    return columns.perceptron(parameters, self.arranged(data), self.activation)
+    return perceptron.outputs(parameters, self.arranged(data), self.activation)
 
 
 class SoftmaxRegression(_Perceptron, _LinearClassifier):
@@ -163,7 +163,8 @@ class FullyConnected(_Perceptron):
       n_features: number of features of an example.
       n_classes: number of classes, at least 2.
       hidden_sizes: widths of the hidden layers, from the input on.
-      activation: function applied to the output of every hidden layer.
+      activation: function applied to the output of every hidden layer, of
+        shape [batch, units].
       random_seed: see base class.
       noise_stdev: standard deviation of the noise added to gradients.
       l2_reg_scale: see base class.

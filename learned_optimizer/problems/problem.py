@@ -229,10 +229,10 @@ class Problem(abc.ABC):
     """
 
   def arranged(self, data: Array) -> Any:
-    """Arranges examples for `objective`, which takes both.
+    """Examples as `objective` computes with them, which takes these as well.
 
-    Where the same examples are used again and again, this needs to be done but
-    once.
+    An unroll takes the objective on all examples in every step, and arranges
+    them but once.
 
     Args:
       data: examples, first axis the batch.

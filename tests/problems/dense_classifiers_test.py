@@ -291,6 +291,56 @@ class TestClassifiers:
     expected = np.log(np.exp(logits).sum()) - logits[2]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
+  @pytest.mark.parametrize("num_examples", [7, 300])
+  @pytest.mark.parametrize("classes", [2, 3])
+  @pytest.mark.parametrize(
+    "activation", [tf.nn.sigmoid, tf.nn.tanh, tf.nn.softmax]
+  )
+  def test_is_that_of_rows(self, num_examples, classes, activation):
+    """Examples are computed with as columns; activations see rows."""
+    problem = pg.FullyConnected(
+      4, classes, (5, 1, 3), activation, random_seed=1, l2_reg_scale=0
+    )
+    parameters = parameters_of(problem)
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(num_examples, 4)).astype(np.float32)
+    labels = generator.integers(classes, size=num_examples)
+
+    def by_rows(parameters):
+      values = tf.constant(data)
+      *hidden, last = zip(parameters[::2], parameters[1::2], strict=True)
+      for w, b in hidden:
+        values = activation(values @ w + b)
+      logits = values @ last[0] + last[1]
+      if classes == 2:
+        # The first logit stands for class 1, the second for nothing.
+        logits = tf.stack([tf.zeros(num_examples), logits[:, 0]], axis=1)
+      return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+      )
+
+    def value_and_gradients(objective):
+      with tf.GradientTape() as tape:
+        variables = [tf.Variable(value) for value in parameters]
+        value = objective(variables)
+      return [value, *tape.gradient(value, variables)]
+
+    expected = value_and_gradients(by_rows)
+    arranged = problem.arranged(data)
+    for given in data, arranged:
+      actual = value_and_gradients(
+        lambda variables, given=given: problem.objective(
+          variables, given, labels
+        )
+      )
+      for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-7)
+    logits = problem.inference(parameters, data)
+    assert logits.shape == (num_examples, classes)
+    np.testing.assert_array_equal(
+      problem.inference(parameters, arranged), logits
+    )
+
   def test_batch_of_unknown_size(self):
     """Works with the unshaped placeholders of TF1 programs."""
     for classes in 2, 3:

@@ -1,7 +1,8 @@
-"""Perceptrons on examples that are columns of matrices.
+"""Layers of matrices and biases, on examples that are columns of a matrix.
 
-A product of matrices of ten features and a thousand examples takes a third of
-the time with the examples along the rows in memory, one way and the other.
+With a few features and a thousand examples, products of matrices take about a
+third of the time that they take on examples that are rows, and so do those of
+their gradients.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from learned_optimizer.problems import problem
 
 # From how many examples on to compute sigmoids in two parts.
 _MANY = 256
+_ELEMENTWISE = (tf.nn.elu, tf.nn.relu, tf.nn.sigmoid, tf.nn.tanh)
 
 
 class Columns(NamedTuple):
@@ -38,7 +40,7 @@ def transpose(matrix: tf.Tensor) -> tf.Tensor:
   return tf.transpose(matrix), transpose
 
 
-def perceptron(
+def outputs(
   parameters: Sequence[tf.Tensor],
   columns: Columns,
   activation: Callable[[tf.Tensor], tf.Tensor],
@@ -48,27 +50,28 @@ def perceptron(
   Args:
     parameters: matrix [inputs, outputs] and bias [outputs] of each layer.
     columns: the examples.
-    activation: function applied to the output of every layer but the last.
+    activation: function of [batch, units], applied to the output of every layer
+      but the last.
   """
   w, b, *further = parameters
-  outputs = _affine(w, b, tf.cast(columns.matrix, w.dtype))
+  values = _affine(w, b, tf.cast(columns.matrix, w.dtype))
   for w, b in zip(further[::2], further[1::2], strict=True):
-    outputs = _affine(w, b, _activate(activation, outputs))
-  return outputs
+    values = _affine(w, b, _activate(activation, values))
+  return values
 
 
-def _affine(w, b, columns):
-  return tf.matmul(w, columns, transpose_a=True) + b[:, tf.newaxis]
+def _affine(w, b, values):
+  return tf.matmul(w, values, transpose_a=True) + b[:, tf.newaxis]
 
 
-def _activate(activation, outputs):
-  """The activation, made quick where it is the sigmoid of many examples.
-
-  XLA puts the result of a whole matrix where the matrix lay, and then does not
-  use vector instructions.
-  """
-  units, batch = outputs.shape
+def _activate(activation, values):
+  if activation not in _ELEMENTWISE:
+    # It may take all units of an example together.
+    return transpose(activation(transpose(values)))
+  units, batch = values.shape
   if activation is not tf.nn.sigmoid or units < 2 or (batch or 0) < _MANY:
-    return activation(outputs)
-  halves = tf.split(outputs, [units // 2, -1], axis=0)
+    return activation(values)
+  # XLA puts what it computes of all of a matrix in its place, and LLVM then
+  # finds no vector instructions for it.
+  halves = tf.split(values, [units // 2, -1], axis=0)
   return tf.concat([*map(activation, halves)], axis=0)
