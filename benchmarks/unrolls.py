@@ -87,21 +87,7 @@ def measure(measurement: Measurement) -> dict[str, dict[str, Any]]:
   """What `Measurement.run` returns, in this process."""
   import tensorflow as tf
 
-  from learned_optimizer.metaopt.task import Task
-  from learned_optimizer.problems import problem_sets
-  from learned_optimizer.problems.datasets import Dataset, ImageSource
-
-  spec, dataset, batch_size = problem_sets.select(
-    problem_sets.TRAINING_SETS,
-    [measurement.problem],
-    1,
-    ImageSource(embedded_digits=True),
-  )[measurement.index]
-  threads.fit([spec])
-  if measurement.max_rows:
-    rows = slice(measurement.max_rows)
-    dataset = Dataset(dataset.data[rows], dataset.labels[rows])
-  task = Task.of(spec.build(random_seed=1), dataset, batch_size)
+  task = _task(measurement)
   # What only the first way would be charged with.
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     session.run(tf.zeros([]))
@@ -129,6 +115,30 @@ def measure(measurement: Measurement) -> dict[str, dict[str, Any]]:
       results[way]["wall"] = [*(seconds.wall / steps)]
       results[way]["cpu"] = [*(seconds.cpu / steps)]
   return results
+
+
+def compiled(measurement: Measurement) -> Callable[[], Any]:
+  """A function that runs the unroll once more, compiled, in this process."""
+  return _unroll(_task(measurement), measurement, jit_compile=True)
+
+
+def _task(measurement):
+  """The task, for which the number of threads is chosen."""
+  from learned_optimizer.metaopt.task import Task
+  from learned_optimizer.problems import problem_sets
+  from learned_optimizer.problems.datasets import Dataset, ImageSource
+
+  spec, dataset, batch_size = problem_sets.select(
+    problem_sets.TRAINING_SETS,
+    [measurement.problem],
+    1,
+    ImageSource(embedded_digits=True),
+  )[measurement.index]
+  threads.fit([spec])
+  if measurement.max_rows:
+    rows = slice(measurement.max_rows)
+    dataset = Dataset(dataset.data[rows], dataset.labels[rows])
+  return Task.of(spec.build(random_seed=1), dataset, batch_size)
 
 
 def _unroll(

@@ -1,12 +1,14 @@
 """The benchmarks run, and measure and draw what they say."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from matplotlib import image
 
 from benchmarks import (
   keras_many_tensors,
+  kernels,
   meta_training,
   tables,
   unrolls,
@@ -129,3 +131,41 @@ def test_keras_many_tensors():
   assert wall > 0
   assert cpu > 0
   assert operations > 20
+
+
+def test_kernels_are_traced(tmp_path):
+  measurement = unrolls.Measurement("softmax_2_class", unroll=8)
+  microseconds = kernels._traced(measurement, str(tmp_path))
+  assert any(name.startswith("MatMul") for name in microseconds)
+  assert all(time > -1e-3 for time in microseconds.values())
+
+
+def test_times_of_kernels_are_without_those_inside():
+  events = [
+    SimpleNamespace(metadata_id=key, offset_ps=start, duration_ps=duration)
+    for key, start, duration in [
+      (2, 0, 2e6),
+      (1, 0, 9e6),
+      (2, 5e6, 3e6),
+      (3, 6e6, 1e6),
+      (2, 9e6, 4e6),
+    ]
+  ]
+  line = SimpleNamespace(events=events)
+  times = kernels._times(line, {1: "loop", 2: "product", 3: "part"})
+  assert times == {"loop": 4, "product": 8, "part": 1}
+
+
+def test_kernels_are_named(tmp_path):
+  (tmp_path / "module.cpu_after_optimizations.txt").write_text(
+    "ENTRY %main (a: f32[2]) -> f32[2] {\n"
+    "  %a.1 = f32[2]{0} parameter(0)\n"
+    "  ROOT %MatMul.2 = f32[2,3]{1,0} dot(%a.1, %a.1),"
+    ' metadata={op_type="MatMul" op_name="gradients/MatMul"}\n}\n'
+  )
+  instructions = kernels._instructions(tmp_path)
+  assert instructions["MatMul.2"] == {
+    "result": "f32[2,3]",
+    "made by": "gradients/MatMul",
+  }
+  assert instructions["a.1"] == {"result": "f32[2]", "made by": ""}
