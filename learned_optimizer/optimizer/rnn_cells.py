@@ -37,7 +37,7 @@ class Affine(NamedTuple):
   def __call__(self, columns: tf.Tensor) -> tf.Tensor:
     """Maps [inputs, M] to [outputs, M]."""
     product = tf.matmul(self.matrix, columns, transpose_a=True)
-    return product + self.bias[:, tf.newaxis]
+    return product + tf.expand_dims(self.bias, 1)
 
 
 def apply_together(

@@ -61,7 +61,7 @@ def outputs(
 
 
 def _affine(w, b, values):
-  return tf.matmul(w, values, transpose_a=True) + b[:, tf.newaxis]
+  return tf.matmul(w, values, transpose_a=True) + tf.expand_dims(b, 1)
 
 
 def _activate(activation, values):

@@ -121,9 +121,7 @@ class SoftmaxClassifier(problem.Problem):
     labels = tf.reshape(labels, [-1])
     scores = self._scores(parameters, data)
     if scores.shape.rank == 1:
-      losses = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=tf.cast(labels, scores.dtype), logits=scores
-      )
+      losses = _sigmoid_cross_entropy(tf.cast(labels, scores.dtype), scores)
     else:
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=labels, logits=scores
@@ -131,7 +129,7 @@ class SoftmaxClassifier(problem.Problem):
     loss = tf.reduce_mean(losses)
     if not self.l2_reg_scale:
       return loss
-    squares = tf.add_n([tf.reduce_sum(tf.square(p)) for p in parameters])
+    squares = _sum_of_squares(*map(tf.convert_to_tensor, parameters))
     return loss + self.l2_reg_scale * (squares / len(parameters))
 
   def _scores(
@@ -179,6 +177,32 @@ class SoftmaxClassifier(problem.Problem):
     # Not ==, which compares identities in a TF1 graph.
     correct = tf.equal(predictions, labels)
     return tf.reduce_mean(tf.cast(correct, tf.float32))
+
+
+# The gradients of these two are written down since what is derived operation by
+# operation has several times as many, of which a loop keeps a dozen values.
+
+
+@tf.custom_gradient
+def _sigmoid_cross_entropy(labels, logits):
+  """The loss of each example."""
+  losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+
+  def gradient(upstream):
+    return -upstream * logits, upstream * (tf.sigmoid(logits) - labels)
+
+  return losses, gradient
+
+
+@tf.custom_gradient
+def _sum_of_squares(*tensors):
+  squares = tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in tensors])
+
+  def gradient(upstream):
+    factor = 2.0 * upstream
+    return [factor * tensor for tensor in tensors]
+
+  return squares, gradient
 
 
 def check_n_classes(n_classes: int) -> None:

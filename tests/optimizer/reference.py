@@ -34,6 +34,9 @@ class ToyProblem:
   def init_tensors(self):
     return [tf.constant(p) for p in self._initial_parameters]
 
+  def arranged(self, data):
+    return data
+
   def objective(self, params, data=None, labels=None):
     return self._objective(self.constants, params, data, labels)
 
