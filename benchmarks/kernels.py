@@ -18,11 +18,13 @@ from absl import app, flags
 from benchmarks import tables, unrolls
 from learned_optimizer import program_start, xla_settings
 
-# `%kernel = shape opcode(...), ..., metadata={... op_name="..." ...}`.
-_INSTRUCTION = re.compile(r"%(\S+) = ([^\s{]+)\S* [\w-]+\(")
+# A line of a compiled program: `%kernel = result opcode(...), metadata={...}`,
+# with the operation it comes from among the latter. Tuples are in parentheses.
+_INSTRUCTION = re.compile(r"%(\S+) = (\(.*?\)|\S+) [\w-]+\(")
 _MADE_BY = re.compile(r'op_name="([^"]*)"')
 # The end of a name tells more than its beginning.
 _MAX_NAME = 40
+_ELSE = "between kernels"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -33,19 +35,25 @@ def main(argv: Sequence[str]) -> None:
     values.problem, unroll=values.unroll, instances=values.instances
   )
   with tempfile.TemporaryDirectory() as folder:
-    os.environ["XLA_FLAGS"] = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+    given = os.environ.get("XLA_FLAGS", "")
+    dump = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+    # A program that was kept would not be dumped.
+    os.environ |= {"XLA_FLAGS": f"{given} {dump}", "TF_XLA_FLAGS": ""}
     xla_settings.compile_quickly()
     program_start.import_tensorflow_quietly()
     microseconds = _traced(measurement, folder)
     instructions = _instructions(folder)
+  # What is between kernels: finding the next one, and TensorFlow.
+  for name in microseconds.keys() - instructions.keys():
+    microseconds[_ELSE] += microseconds.pop(name)
   total = sum(microseconds.values())
   steps = measurement.unroll * measurement.instances
-  title = f"{total / steps:.0f} us for a step of an instance, being traced"
+  title = f"{total / steps:.0f} CPU-us for a step of an instance, being traced"
   rows = [
     {
       "kernel": kernel,
-      **instructions[kernel],
-      "us per step": time / steps,
+      **instructions.get(kernel, {}),
+      "CPU-us per step": time / steps,
       "of all": f"{time / total:.1%}",
     }
     for kernel, time in microseconds.most_common(values.rows)
@@ -96,13 +104,14 @@ def _times(line, names):
 
 def _instructions(folder):
   """By kernel: its result, and the graph's operation that it comes from."""
-  found = collections.defaultdict(lambda: {"result": "", "made by": ""})
-  for path in pathlib.Path(folder).glob("*cpu_after_optimizations.txt"):
-    for line in path.read_text().splitlines():
-      if instruction := _INSTRUCTION.search(line):
-        kernel, result = instruction.groups()
-        made_by = "".join(_MADE_BY.findall(line))[-_MAX_NAME:]
-        found[kernel] = {"result": result, "made by": made_by}
+  (path,) = pathlib.Path(folder).glob("*cpu_after_optimizations.txt")
+  found = {}
+  for line in path.read_text().splitlines():
+    if instruction := _INSTRUCTION.search(line):
+      kernel, result = instruction.groups()
+      made_by = "".join(_MADE_BY.findall(line))[-_MAX_NAME:]
+      result = re.sub(r"{[^}]*}", "", result)[:_MAX_NAME]
+      found[kernel] = {"result": result, "made by": made_by}
   return found
 
 

@@ -137,7 +137,7 @@ def test_kernels_are_traced(tmp_path):
   measurement = unrolls.Measurement("softmax_2_class", unroll=8)
   microseconds = kernels._traced(measurement, str(tmp_path))
   assert any(name.startswith("MatMul") for name in microseconds)
-  assert all(time > -1e-3 for time in microseconds.values())
+  assert sum(microseconds.values()) > 0
 
 
 def test_times_of_kernels_are_without_those_inside():
@@ -160,6 +160,7 @@ def test_kernels_are_named(tmp_path):
   (tmp_path / "module.cpu_after_optimizations.txt").write_text(
     "ENTRY %main (a: f32[2]) -> f32[2] {\n"
     "  %a.1 = f32[2]{0} parameter(0)\n"
+    "  %loop = (f32[2]{0}, s32[]) while(%a.1), body=%b\n"
     "  ROOT %MatMul.2 = f32[2,3]{1,0} dot(%a.1, %a.1),"
     ' metadata={op_type="MatMul" op_name="gradients/MatMul"}\n}\n'
   )
@@ -169,3 +170,4 @@ def test_kernels_are_named(tmp_path):
     "made by": "gradients/MatMul",
   }
   assert instructions["a.1"] == {"result": "f32[2]", "made by": ""}
+  assert instructions["loop"]["result"] == "(f32[2], s32[])"

@@ -202,7 +202,8 @@ def unroll(
   alpha = regularization.optimizer_weight if regularization else 0.0
   beta = regularization.optimizee_weight if regularization else 0.0
   zero = tf.zeros_like(start_objective)
-  everything = problem.arranged(data)
+  if not settings.sums_batches:
+    everything = problem.arranged(data)
   are_several = settings.num_instances > 1
   on_all = on_batch = problem.objective
   if are_several:

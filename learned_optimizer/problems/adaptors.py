@@ -78,10 +78,6 @@ class Adaptor(problem.Problem):
     )
     return adaptor
 
-  def arranged(self, data: problem.Array) -> Any:
-    """See base class. Only adaptors of a single problem have examples."""
-    return self.problems[0].arranged(data)
-
   def _settings(self) -> dict[str, Any]:
     structures = tuple(inner.structure for inner in self.problems)
     return {**super()._settings(), "problems": structures}

@@ -74,23 +74,21 @@ class _Perceptron(softmax_classifier.SoftmaxClassifier):
   n_features: int
   activation: softmax_classifier.Activation
 
-  def arranged(self, data: problem.Array) -> perceptron.Columns:
-    """See base class."""
+  def arranged(self, data: problem.Array) -> Any:
+    """See base class. What works in other ways gets data as they are."""
+    base = softmax_classifier.SoftmaxClassifier
+    if (
+      type(self).inference is not _Perceptron.inference
+      or type(self).objective is not base.objective
+    ):
+      return data
     return perceptron.Columns.of(data, self.n_features)
 
-  def inference(
-    self, parameters: Sequence[tf.Tensor], data: problem.Array
-  ) -> tf.Tensor:
+  def inference(self, parameters: Sequence[tf.Tensor], data: Any) -> tf.Tensor:
     """See base class. Examples may have any shape of n_features elements."""
-    return perceptron.transpose(self._logits(parameters, data))
-
-  def _scores(self, parameters, data):
-    logits = self._logits(parameters, data)
-    return logits[0] if logits.shape[0] == 2 else perceptron.transpose(logits)
-
-  def _logits(self, parameters, data):
-    """The logits, [n_classes, batch]."""
-    return perceptron.outputs(parameters, self.arranged(data), self.activation)
+    columns = perceptron.Columns.of(data, self.n_features)
+    logits = perceptron.outputs(parameters, columns, self.activation)
+    return perceptron.transpose(logits)
 
 
 class SoftmaxRegression(_Perceptron, _LinearClassifier):

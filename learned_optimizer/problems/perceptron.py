@@ -5,8 +5,8 @@ third of the time that they take on examples that are rows, and so do those of
 their gradients.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,8 +17,9 @@ _MANY = 256
 _ELEMENTWISE = (tf.nn.elu, tf.nn.relu, tf.nn.sigmoid, tf.nn.tanh)
 
 
-class Columns(NamedTuple):
-  """Examples as the columns of a matrix.
+@dataclasses.dataclass(frozen=True)
+class Columns:
+  """Examples as the columns of a matrix; no tensor, nor taken for one.
 
   Attributes:
     matrix: [features, batch].
@@ -36,8 +37,13 @@ class Columns(NamedTuple):
 
 @tf.custom_gradient
 def transpose(matrix: tf.Tensor) -> tf.Tensor:
-  """Transposes; unlike `tf.transpose` differentiable any times in loops."""
-  return tf.transpose(matrix), transpose
+  """Transposes; unlike `tf.transpose` differentiable any times in loops.
+
+  XLA leaves out two of them in a row, and two in a row of their gradients.
+  """
+  return tf.transpose(matrix), lambda upstream: transpose(
+    tf.convert_to_tensor(upstream)
+  )
 
 
 def outputs(
@@ -68,10 +74,26 @@ def _activate(activation, values):
   if activation not in _ELEMENTWISE:
     # It may take all units of an example together.
     return transpose(activation(transpose(values)))
-  units, batch = values.shape
-  if activation is not tf.nn.sigmoid or units < 2 or (batch or 0) < _MANY:
-    return activation(values)
-  # XLA puts what it computes of all of a matrix in its place, and LLVM then
-  # finds no vector instructions for it.
-  halves = tf.split(values, [units // 2, -1], axis=0)
-  return tf.concat([*map(activation, halves)], axis=0)
+  shape = values.shape
+  are_many = shape.is_fully_defined() and shape[1] >= _MANY
+  if activation is tf.nn.sigmoid and are_many and shape[0] > 1:
+    return _sigmoid_in_parts(values)
+  return activation(values)
+
+
+@tf.custom_gradient
+def _sigmoid_in_parts(values):
+  """The sigmoid of a matrix of at least two rows.
+
+  XLA puts what it computes of all of a matrix in its place, and LLVM then finds
+  no vector instructions for it.
+  """
+  parts = tf.split(values, [values.shape[0] // 2, -1], axis=0)
+
+  def gradient(upstream):
+    # Not what is computed already, whose gradient would be that of the parts.
+    # XLA finds that it is the same.
+    sigmoid = _sigmoid_in_parts(values)
+    return upstream * (sigmoid * (1.0 - sigmoid))
+
+  return tf.concat([*map(tf.sigmoid, parts)], axis=0), gradient

@@ -34,8 +34,8 @@ class Problem(abc.ABC):
 
   Objectives are compiled by XLA and differentiated twice inside while loops.
   There they may use matrix products with transpose flags, elementwise ops,
-  reductions and the losses of `tf.nn`, but no `tf.transpose`, no random ops and
-  no shapes that depend on data.
+  reductions and the losses of `tf.nn`, but no `tf.transpose` (see
+  `perceptron.transpose`), no random ops and no shapes that depend on data.
 
   Attributes:
     param_shapes: shapes of the parameter tensors, a list of tuples.
@@ -229,10 +229,10 @@ class Problem(abc.ABC):
     """
 
   def arranged(self, data: Array) -> Any:
-    """Examples as `objective` computes with them, which takes these as well.
+    """Examples in the order in which `objective` computes with them.
 
-    An unroll takes the objective on all examples in every step, and arranges
-    them but once.
+    It takes them as they are as well. An unroll takes the objective on all
+    examples in every step, and arranges them but once.
 
     Args:
       data: examples, first axis the batch.

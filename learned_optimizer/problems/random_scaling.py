@@ -68,6 +68,10 @@ class RandomScaling(adaptors.Adaptor):
       value / scale for value, scale in zip(values, self._scales(), strict=True)
     ]
 
+  def arranged(self, data: problem.Array) -> Any:
+    """See base class."""
+    return self.problems[0].arranged(data)
+
   def objective(
     self,
     parameters: Sequence[tf.Tensor],

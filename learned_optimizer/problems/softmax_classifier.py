@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from learned_optimizer import generators
-from learned_optimizer.problems import arguments, problem
+from learned_optimizer.problems import arguments, perceptron, problem
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
@@ -119,28 +119,21 @@ class SoftmaxClassifier(problem.Problem):
     """
     self._check_given(data=data, labels=labels)
     labels = tf.reshape(labels, [-1])
-    scores = self._scores(parameters, data)
-    if scores.shape.rank == 1:
-      losses = _sigmoid_cross_entropy(tf.cast(labels, scores.dtype), scores)
+    logits = self.inference(parameters, data)
+    if logits.shape[1] == 2:
+      first = perceptron.transpose(logits)[0]
+      losses = tf.nn.sigmoid_cross_entropy_with_logits(
+        labels=tf.cast(labels, logits.dtype), logits=first
+      )
     else:
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=labels, logits=scores
+        labels=labels, logits=logits
       )
     loss = tf.reduce_mean(losses)
     if not self.l2_reg_scale:
       return loss
     squares = _sum_of_squares(*map(tf.convert_to_tensor, parameters))
     return loss + self.l2_reg_scale * (squares / len(parameters))
-
-  def _scores(
-    self, parameters: Sequence[tf.Tensor], data: problem.Array
-  ) -> tf.Tensor:
-    """What the loss is made of: with two classes the first logits, [batch].
-
-    With more the logits of all, [batch, n_classes].
-    """
-    logits = self.inference(parameters, data)
-    return logits[:, 0] if logits.shape[1] == 2 else logits
 
   def argmax(self, logits: tf.Tensor) -> tf.Tensor:
     """Returns the predicted classes.
@@ -179,23 +172,9 @@ class SoftmaxClassifier(problem.Problem):
     return tf.reduce_mean(tf.cast(correct, tf.float32))
 
 
-# The gradients of these two are written down since what is derived operation by
-# operation has several times as many, of which a loop keeps a dozen values.
-
-
-@tf.custom_gradient
-def _sigmoid_cross_entropy(labels, logits):
-  """The loss of each example."""
-  losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
-
-  def gradient(upstream):
-    return -upstream * logits, upstream * (tf.sigmoid(logits) - labels)
-
-  return losses, gradient
-
-
 @tf.custom_gradient
 def _sum_of_squares(*tensors):
+  """Of all elements. A loop keeps no more for its gradient than the tensors."""
   squares = tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in tensors])
 
   def gradient(upstream):

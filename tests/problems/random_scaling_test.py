@@ -69,3 +69,15 @@ def test_bad_bound(bound):
     ValueError, match="bound must be positive and at most 80, got"
   ):
     RandomScaling(INNER, bound)
+
+
+def test_arranged_examples_give_the_same():
+  problem = RandomScaling(INNER, random_seed=1)
+  parameters = problem.initial_parameters(np.random.default_rng(0))
+  arranged = problem.arranged(DATA)
+  assert arranged.matrix.shape == (5, 6)
+  np.testing.assert_allclose(
+    problem.objective(parameters, arranged, LABELS),
+    problem.objective(parameters, DATA, LABELS),
+    rtol=1e-6,
+  )
