@@ -302,10 +302,9 @@ class TestClassifiers:
     expected = np.log(np.exp(logits).sum()) - logits[2]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
-  @pytest.mark.parametrize("num_examples", [7, 300])
   @pytest.mark.parametrize(
-    ("classes", "activation"),
-    [(2, tf.nn.sigmoid), (3, tf.nn.sigmoid), (3, tf.nn.softmax)],
+    ("num_examples", "classes", "activation"),
+    [(300, 2, tf.nn.sigmoid), (7, 3, tf.nn.softmax)],
   )
   def test_is_that_of_rows(self, num_examples, classes, activation):
     """Examples are computed with as columns; activations see rows."""
@@ -318,21 +317,22 @@ class TestClassifiers:
     labels = generator.integers(classes, size=num_examples).astype(np.int32)
     arranged = problem.arranged(data)
     assert arranged.matrix.shape == (4, num_examples)
-    np.testing.assert_allclose(
-      problem.inference(parameters, arranged),
-      by_rows.inference(parameters, data),
-      rtol=1e-5,
-      atol=1e-6,
-    )
-    expected, _ = gradients_through_training(
-      by_rows, parameters, data, labels, learning_rate=0.5
-    )
     for given in data, arranged:
-      for actual in gradients_through_training(
-        problem, parameters, given, labels, learning_rate=0.5
-      ):
-        for one, other in zip(actual, expected, strict=True):
-          np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+      np.testing.assert_allclose(
+        problem.inference(parameters, given),
+        by_rows.inference(parameters, data),
+        rtol=1e-5,
+        atol=1e-6,
+      )
+    of_rows, of_columns = (
+      gradients_through_training(
+        each, parameters, given, labels, learning_rate=0.5
+      )
+      for each, given in ((by_rows, data), (problem, arranged))
+    )
+    for actual in of_columns:
+      for one, other in zip(actual, of_rows[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
   def test_subclass_sees_its_examples(self):
     """Nothing is arranged for what does not know of it."""
